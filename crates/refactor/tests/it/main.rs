@@ -1,0 +1,9 @@
+//! Tests over genuine objects and over arbitrary ones.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod fixtures;
+mod properties;
+mod recreated;
+mod renamed;
+mod shop;
