@@ -1,0 +1,119 @@
+//! `data/manifest.json`: the ledger of a chart.
+
+use openshifter_objects::{LeftOut, ObjectKey, Unlisted};
+use serde::{Deserialize, Serialize};
+
+use crate::ChartMeta;
+
+/// The format that this program writes.
+pub(crate) const FORMAT: u32 = 1;
+/// Where the ledger is.
+pub(crate) const PATH: &str = "data/manifest.json";
+/// Where the knobs are.
+pub(crate) const KNOBS: &str = "data/knobs.json";
+/// Where the default values are, exactly: `values.yaml` is for people and helm.
+pub(crate) const VALUES: &str = "data/values.json";
+
+/// The ledger: everything that is in the chart, and what is not and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Version of the chart's format.
+    pub format: u32,
+    /// Where the chart comes from.
+    pub chart: ChartMeta,
+    /// Sums.
+    pub totals: Totals,
+    /// Every object.
+    pub objects: Vec<ObjectRecord>,
+    /// Every volume.
+    pub volumes: Vec<VolumeRecord>,
+    /// Every image: none yet.
+    #[serde(default)]
+    pub images: Vec<serde_json::Value>,
+    /// What was seen at the source and left out.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+    /// What could not be listed at the source.
+    #[serde(default)]
+    pub unlisted: Vec<Unlisted>,
+    /// What may be incomplete, for a person: files that changed while they were read, skipped volumes.
+    #[serde(default)]
+    pub losses: Vec<String>,
+    /// Every file of the chart but this one.
+    pub files: Vec<FileRecord>,
+}
+
+/// Sums over a chart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Totals {
+    /// Objects as the source served them.
+    pub objects: u64,
+    /// Volumes.
+    pub volumes: u64,
+    /// Files in the volumes.
+    pub volume_files: u64,
+    /// Bytes of these.
+    pub volume_bytes: u64,
+    /// Files of the chart, the ledger not counted.
+    pub files: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+}
+
+/// One object of a chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRecord {
+    /// Group, kind and name.
+    #[serde(flatten)]
+    pub key: ObjectKey,
+    /// `apiVersion` at the source.
+    pub api_version: String,
+    /// Path in the chart of the object as the source served it; `None` for one that only the preparation made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// Path in the chart of the template or CRD; `None` for one that is not installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+}
+
+/// One volume of a chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeRecord {
+    /// The claim.
+    pub claim: String,
+    /// Its folder in the chart.
+    pub folder: String,
+    /// Number of files.
+    pub files: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Digest of the tree.
+    pub tree: String,
+    /// Number of segments.
+    pub segments: u64,
+    /// What was left out of it, as in `lost+found`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub excluded: Vec<String>,
+    /// Files that may have changed while they were read, escaped for a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<String>,
+    /// Where it was mounted when it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mount_path: Option<String>,
+}
+
+/// One file of a chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileRecord {
+    /// Path in the chart, with `/`.
+    pub path: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 in hexadecimal.
+    pub sha256: String,
+}
