@@ -1,0 +1,32 @@
+//! The API server of the embedded OpenShift: a catalogue of resources as data, one store, one set of
+//! handlers, and the few behaviours of single kinds that someone who moves applications meets.
+//!
+//! What it does not implement it refuses (405, 415, 501).
+
+mod auth;
+mod catalogue;
+mod controllers;
+mod error;
+mod fields;
+mod http;
+mod identity;
+mod metadata;
+mod node;
+mod quantity;
+mod rules;
+mod selector;
+mod server;
+mod settings;
+mod state;
+mod store;
+mod tls;
+mod write;
+
+pub use catalogue::{Catalogue, CustomType, ResourceId, ResourceType};
+pub use error::{ApiError, Cause};
+pub use node::{
+    Duplex, ExecRequest, ExecSession, LogRequest, NoNode, NodeBackend, NodeError, TerminalSize,
+};
+pub use server::{ApiServer, ApiServerConfig, StartError, User};
+pub use state::{Event, EventKind};
+pub use store::{DeleteOptions, EventsLost, Propagation, Store, Subscription};

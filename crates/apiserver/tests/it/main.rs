@@ -1,0 +1,9 @@
+//! The API server as its clients see it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod behaviour;
+mod cluster;
+mod exchanges;
+mod kube_client;
+mod kubectl;
+mod recorded;
