@@ -1,0 +1,343 @@
+//! The facade: a whole cluster, started and stopped.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use openshifter_apiserver::{ApiServer, ApiServerConfig, Store, User};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use secrecy::SecretString;
+use serde_json::json;
+use tokio_util::sync::DropGuard;
+
+use crate::config::Config;
+use crate::controllers::Controllers;
+use crate::error::DevClusterError;
+use crate::images::Images;
+use crate::node::{Backend, Node, NodeConfig};
+use crate::object::{self, resources};
+use crate::passwords::{self, Passwords};
+use crate::router::Router;
+use crate::sandbox;
+
+/// A running cluster. Dropping it ends its processes, too, but only [`DevCluster::stop`] waits for that.
+pub struct DevCluster {
+    server: ApiServer,
+    router: Router,
+    controllers: Controllers,
+    node: Node,
+    passwords: Passwords,
+    kubeconfig: PathBuf,
+    _ending: DropGuard,
+    // Held until the cluster is gone.
+    _lock: OwnedFd,
+}
+
+impl DevCluster {
+    /// Starts a cluster. It is ready to be used when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When sandboxes cannot be made here, an address is taken, or the data folder cannot be used.
+    pub async fn start(config: Config) -> Result<Self, DevClusterError> {
+        check_name(&config.name)?;
+        let root = sandbox::check(config.sandbox, rustix::process::geteuid().is_root()).await?;
+        let data_dir = config.data_dir.clone();
+        let failed = |source: std::io::Error| DevClusterError::DataDir {
+            path: data_dir.clone(),
+            source,
+        };
+        make_private(&config.data_dir).map_err(failed)?;
+        let data = config.data_dir.canonicalize().map_err(failed)?;
+        let agent = usable_agent(&config.agent, &data, root)?;
+
+        let lock = lock(&data)?;
+        let passwords = passwords::complete(config.users);
+        passwords::write(&data.join("passwords"), &passwords).map_err(failed)?;
+
+        let images = Images::open(data.join("images")).map_err(failed)?;
+        let node = Node::new(NodeConfig {
+            name: config.name.clone(),
+            data_dir: data.clone(),
+            agent,
+            sandbox: config.sandbox,
+            root,
+            images: images.clone(),
+        })
+        .map_err(failed)?;
+
+        let mut server_config = ApiServerConfig::new(&config.name, data.join("api"));
+        server_config.listen = config.listen;
+        server_config.openshift = config.openshift;
+        server_config.first_uid = config.uid_base.and_then(|uid| u32::try_from(uid).ok());
+        server_config.users = passwords
+            .iter()
+            .map(|(name, password)| User {
+                name: name.clone(),
+                password: password.clone(),
+            })
+            .collect();
+        let backend = Arc::new(Backend::new(node.clone()));
+        let server = ApiServer::start(server_config, Arc::clone(&backend) as _)
+            .await
+            .map_err(DevClusterError::ApiServer)?;
+        let store = server.store();
+        backend.connect(store.clone());
+        furnish(&store, &node)?;
+
+        let kubeconfig = data.join("admin.kubeconfig");
+        write_private(&kubeconfig, &server.admin_kubeconfig()).map_err(failed)?;
+
+        let router = Router::start(config.router, store.clone(), backend)
+            .await
+            .map_err(|source| DevClusterError::Router {
+                address: config.router,
+                source,
+            })?;
+        let controllers = Controllers::start(&store, &node, images);
+        let ending = node.guard();
+        node.run(store);
+        Ok(Self {
+            server,
+            router,
+            controllers,
+            node,
+            passwords,
+            kubeconfig,
+            _ending: ending,
+            _lock: lock,
+        })
+    }
+
+    /// Address of the API, `https://127.0.0.1:6443`.
+    pub fn api_url(&self) -> String {
+        format!("https://{}", self.server.addr())
+    }
+
+    /// Where the router listens.
+    pub fn router_addr(&self) -> SocketAddr {
+        self.router.addr()
+    }
+
+    /// Certificate of the authority that signed the API server's certificate, PEM.
+    pub fn ca_pem(&self) -> &str {
+        self.server.ca_pem()
+    }
+
+    /// A kubeconfig file of the administrator, mode 0600.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// A user's password. All of them are also in the file `passwords` of the data folder, mode 0600.
+    pub fn password(&self, user: &str) -> Option<&SecretString> {
+        self.passwords.get(user)
+    }
+
+    /// All objects, for tests that look behind the API.
+    pub fn store(&self) -> Store {
+        self.server.store()
+    }
+
+    /// Ends everything: returns when no process of the cluster is left.
+    pub async fn stop(self) {
+        self.controllers.stop().await;
+        self.router.stop().await;
+        self.node.stop().await;
+        if let Err(error) = self.server.stop().await {
+            tracing::warn!(%error, "the API server did not keep its objects");
+        }
+    }
+}
+
+impl std::fmt::Debug for DevCluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DevCluster")
+            .field("api", &self.api_url())
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_name(name: &str) -> Result<(), DevClusterError> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty()
+        || name.len() > 40
+        || !name.chars().all(good)
+        || name.starts_with('-')
+        || name.ends_with('-')
+    {
+        return Err(DevClusterError::Name {
+            name: name.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn make_private(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
+    fs_err::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut file = passwords::private(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Takes the data folder for this cluster alone.
+fn lock(data: &Path) -> Result<OwnedFd, DevClusterError> {
+    let failed = |source| DevClusterError::DataDir {
+        path: data.to_owned(),
+        source,
+    };
+    let file = passwords::private_lock(&data.join("lock")).map_err(failed)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(DevClusterError::InUse {
+            path: data.to_owned(),
+        }),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// The agent's path as sandboxes can use it. As root it is run by other users, so one that only its
+/// owner may run is copied.
+fn usable_agent(agent: &Path, data: &Path, root: bool) -> Result<PathBuf, DevClusterError> {
+    let bad = || DevClusterError::Agent {
+        path: agent.to_owned(),
+    };
+    let path = agent.canonicalize().map_err(|_| bad())?;
+    let mode = path.metadata().map_err(|_| bad())?.permissions().mode();
+    if !path.is_file() || mode & 0o111 == 0 {
+        return Err(bad());
+    }
+    if !root || mode & 0o005 == 0o005 {
+        return Ok(path);
+    }
+    let copy = data.join("agent");
+    let copied = fs_err::copy(&path, &copy)
+        .and_then(|_| fs_err::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)));
+    copied.map_err(|source| DevClusterError::DataDir {
+        path: copy.clone(),
+        source,
+    })?;
+    Ok(copy)
+}
+
+/// Makes the objects that every cluster has: its node and its storage classes.
+fn furnish(store: &Store, node: &Node) -> Result<(), DevClusterError> {
+    let class = |name: &str, mode: &str, default: &str| {
+        json!({
+            "metadata": {
+                "name": name,
+                "annotations": {"storageclass.kubernetes.io/is-default-class": default},
+            },
+            "provisioner": crate::controllers::PROVISIONER,
+            "reclaimPolicy": "Delete",
+            "volumeBindingMode": mode,
+            "allowVolumeExpansion": false,
+        })
+    };
+    let name = node.name();
+    let machine = json!({
+        "metadata": {
+            "name": name,
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+                "kubernetes.io/arch": arch(),
+                "node-role.kubernetes.io/worker": "",
+            },
+        },
+        "spec": {},
+    });
+    let wanted = [
+        (
+            resources::storage_classes(),
+            class("standard", "Immediate", "true"),
+        ),
+        (
+            resources::storage_classes(),
+            class("local", "WaitForFirstConsumer", "false"),
+        ),
+        (resources::nodes(), machine),
+    ];
+    let failed = |error: openshifter_apiserver::ApiError| DevClusterError::Prepare {
+        what: error.message().to_owned(),
+    };
+    for (resource, object) in wanted {
+        if store.get(&resource, None, object::name(&object)).is_none() {
+            store.create(&resource, None, object).map_err(failed)?;
+        }
+    }
+    let now = object::now();
+    let condition = |kind: &str, status: &str, reason: &str| {
+        json!({
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "lastHeartbeatTime": now,
+            "lastTransitionTime": now,
+        })
+    };
+    let status = json!({
+        "capacity": {"cpu": "2", "memory": "4Gi", "pods": "250"},
+        "allocatable": {"cpu": "2", "memory": "4Gi", "pods": "250"},
+        "addresses": [
+            {"type": "InternalIP", "address": node.host_ip()},
+            {"type": "Hostname", "address": name},
+        ],
+        "conditions": [
+            condition("MemoryPressure", "False", "KubeletHasSufficientMemory"),
+            condition("DiskPressure", "False", "KubeletHasNoDiskPressure"),
+            condition("PIDPressure", "False", "KubeletHasSufficientPID"),
+            condition("Ready", "True", "KubeletReady"),
+        ],
+        "nodeInfo": {
+            "operatingSystem": "linux",
+            "architecture": arch(),
+            "osImage": "Openshifter devcluster",
+            "containerRuntimeVersion": "bubblewrap://0",
+            "kubeletVersion": "v1.36.2",
+            "kernelVersion": "",
+            "bootID": "",
+            "machineID": "",
+            "systemUUID": "",
+            "kubeProxyVersion": "",
+        },
+        "images": Images::names().into_iter().map(|name| json!({"names": [name]})).collect::<Vec<_>>(),
+    });
+    store
+        .update_status(&resources::nodes(), None, name, |node| {
+            node["status"] = status.clone()
+        })
+        .map_err(failed)?;
+    Ok(())
+}
+
+fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert!(check_name("minishift").is_ok());
+        for bad in ["", "-a", "a-", "A", "a.b", "../x", &"a".repeat(41)] {
+            assert!(check_name(bad).is_err(), "{bad}");
+        }
+    }
+}

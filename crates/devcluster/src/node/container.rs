@@ -1,0 +1,376 @@
+//! One container: watched, probed, ended, started again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
+
+use super::calls;
+use super::pod::{PodRun, Slot};
+use super::probe::{Probe, Target, hook};
+use super::start::{NotStarted, Running, new_id};
+use super::status::{ContainerState, Ended, Phase};
+use super::volumes::Volume;
+use crate::agent::wire::{self, Frame, Kind, Outcome};
+use crate::object::{self, list, number, text};
+
+/// Longest pause before the next start.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// A container that ran this long starts with the shortest pause again.
+const RESET_AFTER: Duration = Duration::from_secs(600);
+
+/// How often a container that is not ready yet is asked at most.
+const FIRST_PROBES: Duration = Duration::from_millis(250);
+
+impl PodRun {
+    fn container(&self, slot: Slot) -> &Value {
+        let (pointer, at) = match slot {
+            Slot::Init(at) => ("/spec/initContainers", at),
+            Slot::Main(at) => ("/spec/containers", at),
+        };
+        list(&self.pod, pointer).get(at).unwrap_or(&Value::Null)
+    }
+
+    /// Runs a container as often as its policy says. True when its last run succeeded.
+    pub(super) async fn keep(
+        self: &Arc<Self>,
+        slot: Slot,
+        volumes: &HashMap<String, Volume>,
+    ) -> bool {
+        let policy = text(&self.pod, "/spec/restartPolicy");
+        let mut backoff = Duration::from_secs(10);
+        let mut failures = 0_u32;
+        loop {
+            if self.ending.is_cancelled() {
+                return false;
+            }
+            let begun = Instant::now();
+            let ended = match self.run_once(slot, volumes).await {
+                Ok(ended) => ended,
+                Err(not_started) => match not_started.code {
+                    Some(code) => self.never_ran(slot, code, not_started.message),
+                    None => {
+                        if !self.wait_to_retry(slot, not_started, &mut backoff).await {
+                            return false;
+                        }
+                        continue;
+                    }
+                },
+            };
+            let again = match (slot, policy) {
+                _ if self.ending.is_cancelled() => false,
+                (Slot::Main(_), "Always") | (_, "") => true,
+                (_, "Never") => false,
+                _ => ended.code != 0,
+            };
+            if !again {
+                let succeeded = ended.code == 0;
+                self.change(slot, |container| {
+                    container.ready = succeeded && matches!(slot, Slot::Init(_));
+                    container.started = false;
+                    container.phase = Phase::Terminated(ended);
+                });
+                return succeeded;
+            }
+            if begun.elapsed() > RESET_AFTER {
+                (backoff, failures) = (Duration::from_secs(10), 0);
+            }
+            failures += 1;
+            // The first restart comes at once, as with a kubelet.
+            let pause = if failures == 1 {
+                Duration::ZERO
+            } else {
+                backoff
+            };
+            if failures > 1 {
+                backoff = (backoff * 2).min(MAX_BACKOFF);
+            }
+            let name = text(self.container(slot), "/name").to_owned();
+            self.change(slot, |container| {
+                container.ready = false;
+                container.started = false;
+                container.restarts += 1;
+                container.last = Some(ended.clone());
+                container.phase = if pause.is_zero() {
+                    Phase::Terminated(ended)
+                } else {
+                    Phase::Waiting {
+                        reason: "CrashLoopBackOff".to_owned(),
+                        message: format!(
+                            "back-off {}s restarting failed container={name}",
+                            pause.as_secs()
+                        ),
+                    }
+                };
+            });
+            if self
+                .ending
+                .run_until_cancelled(tokio::time::sleep(pause))
+                .await
+                .is_none()
+            {
+                return false;
+            }
+        }
+    }
+
+    /// Says why a container does not start and waits. False when the pod ended meanwhile.
+    async fn wait_to_retry(&self, slot: Slot, why: NotStarted, backoff: &mut Duration) -> bool {
+        let waiting = |reason: &str| Phase::Waiting {
+            reason: reason.to_owned(),
+            message: why.message.clone(),
+        };
+        self.change(slot, |container| container.phase = waiting(why.reason));
+        let image = why.reason == "ErrImagePull";
+        // A missing ConfigMap is looked for more often than a missing image.
+        let pause = if image {
+            *backoff
+        } else {
+            Duration::from_secs(1)
+        };
+        if image {
+            let first = Duration::from_secs(1);
+            if self
+                .ending
+                .run_until_cancelled(tokio::time::sleep(first))
+                .await
+                .is_none()
+            {
+                return false;
+            }
+            self.change(slot, |container| {
+                container.phase = waiting("ImagePullBackOff")
+            });
+            *backoff = (*backoff * 2).min(MAX_BACKOFF);
+        }
+        self.ending
+            .run_until_cancelled(tokio::time::sleep(pause))
+            .await
+            .is_some()
+    }
+
+    fn never_ran(&self, slot: Slot, code: i32, message: String) -> Ended {
+        let id = new_id();
+        self.change(slot, |container| container.id.clone_from(&id));
+        Ended {
+            code,
+            signal: None,
+            reason: "StartError".to_owned(),
+            message,
+            started: None,
+            finished: object::now(),
+            id,
+        }
+    }
+
+    /// Runs a container once, to its end.
+    async fn run_once(
+        self: &Arc<Self>,
+        slot: Slot,
+        volumes: &HashMap<String, Volume>,
+    ) -> Result<Ended, NotStarted> {
+        let container = self.container(slot);
+        let name = text(container, "/name");
+        let mut running = self.start(slot, container, volumes).await?;
+        let startup = Probe::of(container, "startupProbe");
+        let readiness = Probe::of(container, "readinessProbe");
+        let (started, ready) = (startup.is_none(), startup.is_none() && readiness.is_none());
+        self.reach(name, Some(running.target.clone()));
+        self.change(slot, |state| {
+            state.id.clone_from(&running.id);
+            state.started = started;
+            state.ready = ready && matches!(slot, Slot::Main(_));
+            state.phase = Phase::Running {
+                since: running.since.clone(),
+            };
+        });
+        let over = CancellationToken::new();
+        let unhealthy = CancellationToken::new();
+        if matches!(slot, Slot::Main(_)) {
+            let (run, target) = (Arc::clone(self), running.target.clone());
+            let probes = run.probe(slot, target, unhealthy.clone(), startup, readiness);
+            let over = over.clone();
+            tokio::spawn(async move { over.run_until_cancelled(probes).await });
+        }
+        if let Err(why) = hook(
+            container,
+            "postStart",
+            &self.node.inner.sockets,
+            &running.target,
+        )
+        .await
+        {
+            tracing::info!(container = name, why, "postStart hook failed");
+            unhealthy.cancel();
+        }
+        let outcome = self.watch(container, &mut running, &unhealthy).await;
+        over.cancel();
+        self.reach(name, None);
+        self.node.inner.sockets.remove(&running.target.socket);
+        running.end().await;
+        let (code, signal) = match &outcome {
+            Outcome::Killed { signal } => (outcome.code(), Some(*signal)),
+            _ => (outcome.code(), None),
+        };
+        Ok(Ended {
+            code,
+            signal,
+            reason: if code == 0 { "Completed" } else { "Error" }.to_owned(),
+            message: String::new(),
+            started: Some(running.since),
+            finished: object::now(),
+            id: running.id,
+        })
+    }
+
+    /// Waits for the end of a container, or brings it about.
+    async fn watch(
+        &self,
+        container: &Value,
+        running: &mut Running,
+        unhealthy: &CancellationToken,
+    ) -> Outcome {
+        let killed = Outcome::Killed { signal: 9 };
+        let grace = tokio::select! {
+            outcome = calls::outcome(&mut running.control) => return outcome.unwrap_or(killed),
+            () = self.ending.cancelled() => self.grace(),
+            () = unhealthy.cancelled() => {
+                let seconds = number(&self.pod, "/spec/terminationGracePeriodSeconds").unwrap_or(30);
+                Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+            }
+        };
+        if grace.is_zero() {
+            return killed;
+        }
+        let begun = Instant::now();
+        let stopping = hook(
+            container,
+            "preStop",
+            &self.node.inner.sockets,
+            &running.target,
+        );
+        if let Ok(Err(why)) = tokio::time::timeout(grace, stopping).await {
+            tracing::info!(
+                container = running.target.container,
+                why,
+                "preStop hook failed"
+            );
+        }
+        let term = Frame::new(Kind::Signal, vec![15]);
+        let _ = wire::send(&mut running.control, &term).await;
+        let deadline = tokio::time::sleep(grace.saturating_sub(begun.elapsed()));
+        tokio::pin!(deadline);
+        let mut hurry = tokio::time::interval(Duration::from_millis(500));
+        let mut outcome = std::pin::pin!(calls::outcome(&mut running.control));
+        loop {
+            tokio::select! {
+                outcome = &mut outcome => return outcome.unwrap_or(killed),
+                () = &mut deadline => break,
+                // A second deletion may have shortened the time.
+                _ = hurry.tick() => if self.ending.is_cancelled() && begun.elapsed() >= self.grace() { break },
+            }
+        }
+        killed
+    }
+
+    /// Asks a container's probes until it ends.
+    async fn probe(
+        self: Arc<Self>,
+        slot: Slot,
+        target: Target,
+        unhealthy: CancellationToken,
+        startup: Option<Probe>,
+        readiness: Option<Probe>,
+    ) {
+        let sockets = self.node.inner.sockets.clone();
+        if let Some(probe) = startup {
+            tokio::time::sleep(probe.initial_delay).await;
+            let mut failures = 0;
+            while let Err(why) = probe.ask(&sockets, &target).await {
+                failures += 1;
+                if failures >= probe.failure_threshold {
+                    tracing::info!(container = target.container, why, "startup probe failed");
+                    return unhealthy.cancel();
+                }
+                tokio::time::sleep(probe.period).await;
+            }
+            let ready = readiness.is_none();
+            self.change(slot, |state| (state.started, state.ready) = (true, ready));
+        }
+        let alive = async {
+            let Some(probe) = Probe::of(self.container(slot), "livenessProbe") else {
+                return;
+            };
+            tokio::time::sleep(probe.initial_delay).await;
+            let mut failures = 0;
+            loop {
+                match probe.ask(&sockets, &target).await {
+                    Ok(()) => failures = 0,
+                    Err(why) => {
+                        failures += 1;
+                        if failures >= probe.failure_threshold {
+                            tracing::info!(
+                                container = target.container,
+                                why,
+                                "liveness probe failed"
+                            );
+                            return unhealthy.cancel();
+                        }
+                    }
+                }
+                tokio::time::sleep(probe.period).await;
+            }
+        };
+        let ready = async {
+            let Some(probe) = readiness else { return };
+            tokio::time::sleep(probe.initial_delay).await;
+            let (mut ready, mut same) = (false, 0);
+            loop {
+                let answer = probe.ask(&sockets, &target).await;
+                same = if answer.is_ok() == ready { 0 } else { same + 1 };
+                let needed = if ready {
+                    probe.failure_threshold
+                } else {
+                    probe.success_threshold
+                };
+                if same >= needed {
+                    (ready, same) = (!ready, 0);
+                    self.change(slot, |state| state.ready = ready);
+                }
+                // Until it is ready it is asked more often than it says, so that nobody waits for nothing.
+                let pause = if ready {
+                    probe.period
+                } else {
+                    probe.period.min(FIRST_PROBES)
+                };
+                tokio::time::sleep(pause).await;
+            }
+        };
+        tokio::join!(alive, ready);
+    }
+}
+
+impl Running {
+    /// Ends what still runs. The agent does it when its connection ends, by which it leaves nothing
+    /// behind without a sandbox either; one that does not is ended itself.
+    async fn end(&mut self) {
+        let _ = self.control.shutdown().await;
+        if tokio::time::timeout(Duration::from_secs(5), self.child.wait())
+            .await
+            .is_err()
+        {
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+impl ContainerState {
+    /// Whether it runs.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running { .. })
+    }
+}

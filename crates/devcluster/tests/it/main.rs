@@ -1,0 +1,16 @@
+//! The embedded OpenShift as its users meet it: a cluster is started, and asked over HTTPS and HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails where it meets what it does not expect"
+)]
+
+mod bare;
+mod builds;
+mod claims;
+mod exec;
+mod guestbook;
+mod isolation;
+mod node;
+mod support;
+mod workloads;
