@@ -34,7 +34,7 @@ const FRAME: usize = 32 << 10;
 const STDERR_TAIL: usize = 16 << 10;
 
 /// Load balancers close connections on which nothing moves.
-const PING: Duration = Duration::from_secs(30);
+const PING: Duration = Duration::from_secs(15);
 
 /// What runs where, for messages.
 #[derive(Debug, Clone)]
@@ -248,7 +248,15 @@ where
                 }
                 Ok(_) => Message::Binary(frame.freeze()),
             },
-            _ = ping.tick() => Message::Ping(Bytes::new()),
+            _ = ping.tick() => {
+                // A server whose command has ended closes the connection while its last output may still be under
+                // way; a ping that finds it closed makes the system throw that output away. So none is sent while
+                // bytes move, or wait for our own reader.
+                if shared.last_moved().elapsed() < PING || shared.blocked_by_us.load(Ordering::Relaxed) {
+                    continue;
+                }
+                Message::Ping(Bytes::new())
+            }
         };
         let moves = message.is_binary();
         if push(sink, message).await.is_err() {

@@ -54,4 +54,4 @@ pub use exec::{Exec, ExecOutcome, ExecStdin, ExecStdout};
 pub use listing::Listing;
 pub use namespaces::NamespaceState;
 pub use objects::{DryRun, Preconditions, Propagation};
-pub use secrecy::SecretString;
+pub use secrecy::{ExposeSecret, SecretString};

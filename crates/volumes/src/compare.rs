@@ -15,6 +15,10 @@ pub struct Compare {
     pub owners: bool,
     /// Permission bits. A cluster that applies an `fsGroup` adds some to what it mounts.
     pub modes: bool,
+    /// Bits that a node adds when it mounts a volume for a pod with an `fsGroup` are no difference: read and
+    /// write for owner and group, and for directories search and the set-group-id bit
+    /// (`SetVolumeOwnership` of the kubelet).
+    pub fs_group: bool,
     /// Times of files and links.
     pub times: bool,
     /// Times of directories.
@@ -36,6 +40,7 @@ impl Default for Compare {
         Self {
             owners: false,
             modes: true,
+            fs_group: false,
             times: true,
             directory_times: true,
             link_times: false,
@@ -52,6 +57,7 @@ impl Compare {
         Self {
             owners: true,
             modes: true,
+            fs_group: false,
             times: true,
             directory_times: true,
             link_times: true,
@@ -275,7 +281,12 @@ fn entry(a: &FileEntry, b: &FileEntry, how: &Compare) -> Vec<DifferenceKind> {
         _ => {}
     }
     // A link's own mode means nothing, and Linux cannot set it.
-    if how.modes && a.mode != b.mode && !matches!(a.kind, FileKind::Symlink { .. }) {
+    let mounted = match a.kind {
+        FileKind::Directory => a.mode | 0o2770,
+        _ => a.mode | 0o660,
+    };
+    let same_mode = a.mode == b.mode || (how.fs_group && mounted == b.mode);
+    if how.modes && !same_mode && !matches!(a.kind, FileKind::Symlink { .. }) {
         all.push(DifferenceKind::Mode {
             expected: a.mode,
             found: b.mode,
@@ -312,4 +323,39 @@ fn entry(a: &FileEntry, b: &FileEntry, how: &Compare) -> Vec<DifferenceKind> {
         all.push(DifferenceKind::Xattrs);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differs(kind: FileKind, expected: u32, found: u32, fs_group: bool) -> bool {
+        let of = |mode| FileEntry {
+            path: b"a".to_vec(),
+            kind: kind.clone(),
+            size: 0,
+            mode,
+            uid: 0,
+            gid: 0,
+            mtime: 0,
+            mtime_nanos: 0,
+            xattrs: Default::default(),
+            sha256: None,
+        };
+        let how = Compare {
+            fs_group,
+            ..Compare::default()
+        };
+        !entry(&of(expected), &of(found), &how).is_empty()
+    }
+
+    #[test]
+    fn what_a_node_does_for_an_fs_group_is_known() {
+        assert!(!differs(FileKind::File, 0o644, 0o664, true));
+        assert!(!differs(FileKind::Directory, 0o755, 0o2775, true));
+        assert!(differs(FileKind::File, 0o644, 0o666, true));
+        assert!(differs(FileKind::Directory, 0o755, 0o775, true));
+        assert!(differs(FileKind::File, 0o664, 0o644, true));
+        assert!(differs(FileKind::File, 0o644, 0o664, false));
+    }
 }

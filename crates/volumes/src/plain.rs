@@ -67,6 +67,33 @@ pub(crate) fn modes(list: &FileList) -> Vec<u8> {
     input
 }
 
+/// `user:group NUL path NUL` for every symbolic link that is not root's.
+pub(crate) fn owners(list: &FileList) -> Vec<u8> {
+    let mut input = Vec::new();
+    for entry in list.entries() {
+        if matches!(entry.kind, FileKind::Symlink { .. }) && (entry.uid, entry.gid) != (0, 0) {
+            input.extend_from_slice(format!("{}:{}\0./", entry.uid, entry.gid).as_bytes());
+            input.extend_from_slice(&entry.path);
+            input.push(0);
+        }
+    }
+    input
+}
+
+/// `-d NUL @seconds NUL path NUL` for every folder and every symbolic link.
+pub(crate) fn times(list: &FileList) -> Vec<u8> {
+    let mut input = Vec::new();
+    for entry in list.entries() {
+        let wanted = matches!(entry.kind, FileKind::Directory | FileKind::Symlink { .. });
+        if wanted && !entry.path.is_empty() {
+            input.extend_from_slice(format!("-d\0@{}\0./", entry.mtime).as_bytes());
+            input.extend_from_slice(&entry.path);
+            input.push(0);
+        }
+    }
+    input
+}
+
 /// Reads the recorded archive and sends the plain one.
 ///
 /// The files are written in the order of the archive and not of the list, since their content comes in it. A

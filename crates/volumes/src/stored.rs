@@ -281,6 +281,24 @@ impl StoredVolume {
         Ok(plain::modes(&self.list()?))
     }
 
+    /// The input of [`commands::set_owners`](crate::commands::set_owners): symbolic links that are not root's. Empty
+    /// when there are none, and the command is not needed. Blocks.
+    ///
+    /// # Errors
+    /// As [`StoredVolume::list`].
+    pub fn owners_to_set(&self) -> Result<Vec<u8>, VolumeError> {
+        Ok(plain::owners(&self.list()?))
+    }
+
+    /// The input of [`commands::set_times`](crate::commands::set_times): folders and symbolic links. Empty when there
+    /// are none, and the command is not needed. Blocks.
+    ///
+    /// # Errors
+    /// As [`StoredVolume::list`].
+    pub fn times_to_set(&self) -> Result<Vec<u8>, VolumeError> {
+        Ok(plain::times(&self.list()?))
+    }
+
     /// The segments on disk are those of the description: a file more would be part of `cat segments/*`.
     fn check_names(&self) -> Result<(), VolumeError> {
         let folder = self.dir.join(segments::FOLDER);

@@ -100,10 +100,31 @@ pub fn restore(path: &str, length: u64, can_close_stdin: bool, probe: &Probe) ->
 /// `xargs`.
 pub fn set_modes(path: &str, length: u64, can_close_stdin: bool) -> Vec<String> {
     // As for a restore: where standard input cannot be closed it is read by its length.
-    const OPEN: &str = "cd -- \"$1\" && head -c \"$2\" | xargs -0 -n 2 chmod";
-    const CLOSED: &str = "cd -- \"$1\" && exec xargs -0 -n 2 chmod";
-    let script = if can_close_stdin { CLOSED } else { OPEN };
-    owned(&["sh", "-c", script, "sh", path, &length.to_string()])
+    fed(path, length, can_close_stdin, "xargs -0 -n 2 chmod")
+}
+
+/// The command that gives symbolic links to their owners, which small tars do not: after a restore by root, with
+/// [`StoredVolume::owners_to_set`](crate::StoredVolume::owners_to_set) as its standard input. Needs a shell and
+/// `xargs`.
+pub fn set_owners(path: &str, length: u64, can_close_stdin: bool) -> Vec<String> {
+    fed(path, length, can_close_stdin, "xargs -0 -n 2 chown -h")
+}
+
+/// The command that sets the times of folders and symbolic links: small tars make hard links after everything else,
+/// which changes the times of the folders that they are in, and leave those of symbolic links. After all else, with
+/// [`StoredVolume::times_to_set`](crate::StoredVolume::times_to_set) as its standard input. Needs a shell,
+/// `xargs` and a `touch` that takes `-h` and seconds, as BusyBox's does.
+pub fn set_times(path: &str, length: u64, can_close_stdin: bool) -> Vec<String> {
+    fed(path, length, can_close_stdin, "xargs -0 -n 3 touch -c -h")
+}
+
+fn fed(path: &str, length: u64, can_close_stdin: bool, program: &str) -> Vec<String> {
+    let script = if can_close_stdin {
+        format!("cd -- \"$1\" && exec {program}")
+    } else {
+        format!("cd -- \"$1\" && head -c \"$2\" | {program}")
+    };
+    owned(&["sh", "-c", &script, "sh", path, &length.to_string()])
 }
 
 /// The command that removes everything in the volume mounted at `path` and keeps the mount point, and a
