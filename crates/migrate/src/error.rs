@@ -1,0 +1,214 @@
+//! What can go wrong in a run, with what to do next.
+
+use std::path::PathBuf;
+
+use openshifter_chart::ChartError;
+use openshifter_cluster::ClusterError;
+use openshifter_objects::{KnobError, ObjectKey};
+use openshifter_volumes::VolumeError;
+
+use crate::{JournalError, Report, ValuesError};
+
+/// Why a run did not come through.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A cluster answered no.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The chart is damaged, hostile or cannot be written.
+    #[error(transparent)]
+    Chart(#[from] ChartError),
+    /// A volume could not be read or written.
+    #[error("volume {claim}: {what}")]
+    Volume {
+        /// The claim.
+        claim: String,
+        /// What was being done.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: VolumeError,
+    },
+    /// A volume cannot be got at.
+    #[error("volume {claim}: {reason}")]
+    VolumeAccess {
+        /// The claim.
+        claim: String,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// What was read back is not what was written.
+    #[error("volume {claim} was restored but does not read back equal: {differences}")]
+    VolumeDiffers {
+        /// The claim.
+        claim: String,
+        /// The first differences.
+        differences: String,
+    },
+    /// A claim at the target holds other data.
+    #[error(
+        "claim {claim} exists and holds other data: {differences}; --overwrite-data replaces it, and keeps a backup of it first"
+    )]
+    ClaimHoldsOtherData {
+        /// The claim.
+        claim: String,
+        /// The first differences.
+        differences: String,
+    },
+    /// Objects exist at the target.
+    #[error(
+        "{} of the chart's objects exist in {namespace} already, {first} for one; --existing skip leaves them, --existing apply changes them",
+        count
+    )]
+    Exists {
+        /// How many.
+        count: usize,
+        /// One of them.
+        first: ObjectKey,
+        /// Where.
+        namespace: String,
+    },
+    /// The target does not serve a kind of the chart.
+    #[error(
+        "the cluster {cluster} does not know {kinds}; install what serves them, or export without these objects"
+    )]
+    UnknownKinds {
+        /// The cluster.
+        cluster: String,
+        /// Kinds, with commas.
+        kinds: String,
+    },
+    /// What grants rights beyond the project needs leave.
+    #[error(
+        "the chart holds {what}, which reach beyond the project; look at them and pass --allow {flag}"
+    )]
+    NeedsAllow {
+        /// The objects, with commas.
+        what: String,
+        /// What to allow.
+        flag: &'static str,
+    },
+    /// An object was refused by the cluster.
+    #[error("{key} could not be {done}")]
+    Object {
+        /// The object.
+        key: ObjectKey,
+        /// `created`, `changed`, `deleted`.
+        done: &'static str,
+        /// The cluster's answer.
+        #[source]
+        source: ClusterError,
+    },
+    /// An image with `tar` is needed and there is none.
+    #[error(
+        "no pod with `tar` could be started in {namespace} to reach the volumes ({tried}); name an image that has `sh`, `sleep` and `tar` with --helper-image"
+    )]
+    NoHelper {
+        /// Where.
+        namespace: String,
+        /// What was tried, and what became of it.
+        tried: String,
+    },
+    /// A workload cannot be stopped for the copy.
+    #[error("{key} writes to volume {claim} and cannot be stopped for the copy: {reason}")]
+    CannotQuiesce {
+        /// The workload.
+        key: ObjectKey,
+        /// The claim.
+        claim: String,
+        /// Why.
+        reason: String,
+    },
+    /// The project holds nothing to move.
+    #[error("nothing to move: {namespace} holds no objects of an application{selected}")]
+    Nothing {
+        /// The project.
+        namespace: String,
+        /// ` with these labels`, or nothing.
+        selected: String,
+    },
+    /// A value is missing or unknown.
+    #[error(transparent)]
+    Values(#[from] ValuesError),
+    /// A knob of the chart cannot be set.
+    #[error(transparent)]
+    Knob(#[from] KnobError),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// This program's own folder cannot be used.
+    #[error("the folder for this program's state cannot be used")]
+    State {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// An object was changed after it was shown.
+    #[error("{key} was changed after it was shown; look again")]
+    ChangedMeanwhile {
+        /// The object.
+        key: ObjectKey,
+    },
+    /// A build at the target failed.
+    #[error("build {build} failed at the target: {reason}")]
+    Build {
+        /// The build.
+        build: String,
+        /// Why.
+        reason: String,
+    },
+    /// The run was stopped by the user.
+    #[error("stopped on request")]
+    Cancelled,
+    /// Undo or resume is not possible.
+    #[error("{0}")]
+    NotPossible(String),
+}
+
+impl MigrateError {
+    /// What to do next, where there is more to say than the message does.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Cluster(error) | Self::Object { source: error, .. } => error.hint(),
+            _ => None,
+        }
+    }
+
+    /// The whole chain of causes in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let more = error.to_string();
+            if !text.contains(&more) {
+                text.push_str(": ");
+                text.push_str(&more);
+            }
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// A run that did not come through: why, and how far it came.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failed {
+    /// Why.
+    #[source]
+    pub error: MigrateError,
+    /// How far it came.
+    pub report: Report,
+}
+
+/// What every operation returns.
+pub(crate) type Ended<T = Report> = Result<T, Box<Failed>>;

@@ -1,0 +1,551 @@
+//! Export: an application of one project becomes a fat chart, whole or not at all.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use futures::StreamExt as _;
+use futures::stream;
+use openshifter_chart::{Chart, ChartBuilder, ChartMeta, Content, VolumeNote};
+use openshifter_cluster::Cluster;
+use openshifter_objects::{GroupKind, Inventory, Object, Selector, Unlisted, is_built_in_group};
+use openshifter_refactor::{Choices, Source};
+use openshifter_volumes::Allow;
+
+use crate::error::{Ended, Failed};
+use crate::helper::{Helpers, candidates, node_of};
+use crate::journal::{At, Event};
+use crate::quiesce::{self, Quiesced};
+use crate::transfer;
+use crate::{Action, MigrateError, ObjectEntry, Report, Run, Side, VolumeAction, VolumeEntry};
+
+/// Volumes that are read or written at the same time. More would share the same wire.
+pub(crate) const VOLUMES_AT_ONCE: usize = 4;
+
+/// What an export is to take, and how.
+#[derive(Debug, Clone, Default)]
+pub struct ExportOptions {
+    /// Only objects with these labels, and what they need.
+    pub selector: Option<Selector>,
+    /// Whether workloads that write to the volumes are stopped for the time of the copy.
+    pub quiesce: bool,
+    /// Claims whose data is not taken.
+    pub skip_volumes: BTreeSet<String>,
+    /// An image with `sh`, `sleep` and `tar` for helper pods.
+    pub helper_image: Option<String>,
+    /// Choices for the refactoring.
+    pub choices: Choices,
+    /// Name of the chart; the project's name otherwise.
+    pub name: Option<String>,
+}
+
+/// What a policy asks of an export besides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Role {
+    /// Which end of the run is read; the target, when its present application is kept.
+    pub(crate) at: At,
+    /// Whether workloads that were stopped stay stopped, as for a Move.
+    pub(crate) stay_quiesced: bool,
+}
+
+/// What an export writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChartForm {
+    /// A folder, which must not exist.
+    Folder(PathBuf),
+    /// A gzip tar; one that exists is replaced when the new one is whole.
+    Archive(PathBuf),
+}
+
+/// An export that came through.
+#[derive(Debug)]
+pub struct Exported {
+    /// Its ledger.
+    pub report: Report,
+    pub(crate) quiesced: Quiesced,
+}
+
+pub(crate) fn side(cluster: &Cluster, namespace: &str) -> Side {
+    Side {
+        cluster: cluster.name().to_owned(),
+        base: cluster.base().to_string(),
+        namespace: namespace.to_owned(),
+    }
+}
+
+/// Exports the application of a project.
+///
+/// # Errors
+/// When something cannot be read: then nothing stands under the name that was asked for.
+pub async fn export(
+    run: &Run,
+    source: &Cluster,
+    namespace: &str,
+    options: &ExportOptions,
+    form: &ChartForm,
+) -> Result<Exported, Box<Failed>> {
+    let role = Role {
+        at: At::Source,
+        stay_quiesced: false,
+    };
+    export_as(run, source, namespace, options, form, role).await
+}
+
+/// [`export`] as a part of a policy.
+pub(crate) async fn export_as(
+    run: &Run,
+    source: &Cluster,
+    namespace: &str,
+    options: &ExportOptions,
+    form: &ChartForm,
+    role: Role,
+) -> Result<Exported, Box<Failed>> {
+    let mut report = Report::new(run.id.clone(), "export");
+    report.source = Some(side(source, namespace));
+    let helpers = Helpers::new(run, source, namespace);
+    let mut quiesced = Quiesced::default();
+    let result = run
+        .or_cancelled(work(
+            run,
+            source,
+            namespace,
+            options,
+            form,
+            role,
+            &helpers,
+            &mut quiesced,
+            &mut report,
+        ))
+        .await;
+    helpers.remove_all().await;
+    let result = if result.is_err() || !role.stay_quiesced {
+        let released = quiesce::release(run, source, namespace, role.at, &mut quiesced).await;
+        result.and(released)
+    } else {
+        result
+    };
+    ended(run, report, result).map(|report| Exported { report, quiesced })
+}
+
+/// Closes the report of an operation, however it ended.
+pub(crate) fn ended(run: &Run, mut report: Report, result: Result<(), MigrateError>) -> Ended {
+    match result {
+        Ok(()) => {
+            report.finish();
+            note_end(run, &report);
+            Ok(report)
+        }
+        Err(error) => {
+            let changed = run.journal.changed_something();
+            report.fail(error.chain(), changed);
+            if let Some(hint) = error.hint() {
+                report.next.push(hint);
+            }
+            if changed {
+                report.next.push(format!(
+                    "openshifter undo {} takes back what this run changed",
+                    run.id
+                ));
+                if report.operation == "import" {
+                    report
+                        .next
+                        .push(format!("openshifter resume {} goes on", run.id));
+                }
+            }
+            note_end(run, &report);
+            Err(Box::new(Failed { error, report }))
+        }
+    }
+}
+
+fn note_end(run: &Run, report: &Report) {
+    // The run is over either way; a full disk here must not hide how it ended.
+    if let Err(error) = run.journal.write(Event::Finished {
+        status: report.exit_status(),
+    }) {
+        tracing::warn!(%error, "the end of the run could not be journaled");
+    }
+    let path = run.journal.path().with_file_name("report.json");
+    let written = serde_json::to_vec_pretty(report)
+        .map_err(std::io::Error::other)
+        .and_then(|json| crate::state::write_private(&path, &json));
+    if let Err(error) = written {
+        tracing::warn!(%error, "the report could not be kept");
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one run, taken apart for its clean-up"
+)]
+async fn work(
+    run: &Run,
+    source: &Cluster,
+    namespace: &str,
+    options: &ExportOptions,
+    form: &ChartForm,
+    role: Role,
+    helpers: &Helpers<'_>,
+    quiesced: &mut Quiesced,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    run.journal.write(Event::Begin {
+        operation: "export".to_owned(),
+        source: report.source.clone(),
+        target: None,
+        chart: None,
+        options: serde_json::Value::Null,
+    })?;
+    let output = match form {
+        ChartForm::Folder(path) | ChartForm::Archive(path) => path.clone(),
+    };
+    check_output(form)?;
+
+    run.progress.stage(&format!(
+        "reading the objects of {}/{namespace}",
+        source.name()
+    ));
+    let (inventory, pods) = inventory(source, namespace, options.selector.as_ref()).await?;
+    if inventory.objects.is_empty() {
+        return Err(MigrateError::Nothing {
+            namespace: namespace.to_owned(),
+            selected: options
+                .selector
+                .as_ref()
+                .map(|selector| format!(" with the labels {selector}"))
+                .unwrap_or_default(),
+        });
+    }
+    let (crds, crd_trouble) = crds(source, namespace, &inventory.objects).await;
+    report.left_out.clone_from(&inventory.left_out);
+    report.unlisted.clone_from(&inventory.unlisted);
+    report.unlisted.extend(crd_trouble);
+    for unlisted in report.unlisted.iter().filter(|unlisted| unlisted.may_be_a_loss()) {
+        report.losses.push(format!(
+            "objects of {} were not read: {}",
+            unlisted.resource, unlisted.reason
+        ));
+    }
+
+    let version = source.version().await?;
+    let from = Source {
+        namespace: namespace.to_owned(),
+        openshift: version.openshift.is_some(),
+    };
+    let refactored = openshifter_refactor::refactor(&inventory.objects, &from, &options.choices);
+    report.findings.clone_from(&refactored.findings);
+
+    // The archive is packed from a folder, in our own spool; a folder is built beside its final place.
+    let spool = run
+        .state
+        .spool()
+        .map_err(|source| MigrateError::State { source })?;
+    let name = options.name.clone().unwrap_or_else(|| namespace.to_owned());
+    let folder = match form {
+        ChartForm::Folder(path) => path.clone(),
+        ChartForm::Archive(_) => spool.path().join(&name),
+    };
+    let meta = ChartMeta {
+        name,
+        app_version: None,
+        source_cluster: source.name().to_owned(),
+        source_namespace: namespace.to_owned(),
+        created: report.started,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        quiesced: options.quiesce,
+        kubernetes_version: Some(version.kubernetes),
+        openshift_version: version.openshift,
+    };
+    let mut builder = ChartBuilder::create(&folder, meta)?;
+
+    let claims: Vec<&Object> = inventory
+        .objects
+        .iter()
+        .filter(|object| object.is("", "PersistentVolumeClaim"))
+        .collect();
+    for skipped in &options.skip_volumes {
+        if !claims.iter().any(|claim| claim.name() == skipped) {
+            return Err(MigrateError::VolumeAccess {
+                claim: skipped.clone(),
+                reason: "--skip-volume names it, but the application has no such claim".to_owned(),
+            });
+        }
+    }
+    let mut wanted = Vec::new();
+    for claim in &claims {
+        match claim_state(claim) {
+            _ if options.skip_volumes.contains(claim.name()) => {
+                report.volumes.push(without_data(
+                    claim.name(),
+                    VolumeAction::Skipped,
+                    "as asked for",
+                ));
+                report.next.push(format!(
+                    "volume {} was skipped: move its data yourself",
+                    claim.name()
+                ));
+            }
+            ClaimState::Unbound => {
+                report.volumes.push(without_data(
+                    claim.name(),
+                    VolumeAction::Unbound,
+                    "never bound",
+                ));
+            }
+            ClaimState::Trouble(reason) => {
+                return Err(MigrateError::VolumeAccess {
+                    claim: claim.name().to_owned(),
+                    reason,
+                });
+            }
+            ClaimState::Bound => wanted.push(claim.name().to_owned()),
+        }
+    }
+    if options.quiesce && !wanted.is_empty() {
+        run.progress.stage("stopping what writes to the volumes");
+        quiesce::quiesce(
+            run,
+            source,
+            namespace,
+            role.at,
+            &inventory.objects,
+            &wanted,
+            quiesced,
+        )
+        .await?;
+    }
+
+    if !wanted.is_empty() {
+        run.progress
+            .stage(&format!("reading {} volumes", wanted.len()));
+    }
+    let stopped = options.quiesce;
+    let (pods, objects) = (&pods, &inventory.objects);
+    let mut reads = stream::iter(wanted.iter().map(|claim| {
+        let directory = builder.volume_dir(claim);
+        async move {
+            let began = Instant::now();
+            let door = match helpers
+                .running(claim, if stopped { &[] } else { pods })
+                .await
+            {
+                Some(door) => door,
+                None => {
+                    let images = candidates(claim, objects, options.helper_image.as_deref());
+                    let node = if stopped { None } else { node_of(claim, pods) };
+                    helpers.start(claim, &images, node.as_deref(), true).await?
+                }
+            };
+            let read =
+                transfer::read(run, source, namespace, claim, &door, &directory, !stopped).await;
+            helpers.close(&door).await;
+            read.map(|read| (claim, read, began.elapsed()))
+        }
+    }))
+    .buffer_unordered(VOLUMES_AT_ONCE);
+    let mut volumes = Vec::new();
+    let mut recorded = Vec::new();
+    while let Some(result) = reads.next().await {
+        let (claim, read, took) = result?;
+        for changed in &read.changed {
+            report.losses.push(format!("volume {claim}: {changed}"));
+        }
+        volumes.push(VolumeEntry {
+            claim: claim.clone(),
+            action: VolumeAction::Exported,
+            files: read.recorded.files(),
+            bytes: read.recorded.bytes(),
+            digest: Some(read.recorded.digest().to_owned()),
+            verified: false,
+            seconds: took.as_secs_f64(),
+            detail: (!read.changed.is_empty())
+                .then(|| "it was written to during the copy".to_owned()),
+            backup: None,
+        });
+        recorded.push((claim, read));
+    }
+    drop(reads);
+    volumes.sort_by(|a: &VolumeEntry, b| a.claim.cmp(&b.claim));
+    recorded.sort_by_key(|(claim, _): &(&String, transfer::Read)| *claim);
+    for (claim, read) in recorded {
+        let note = VolumeNote {
+            changed: read.changed,
+            ..VolumeNote::default()
+        };
+        builder.add_volume(claim, &read.recorded, note)?;
+    }
+
+    run.progress.stage("writing the chart");
+    let prepared: Vec<Object> = refactored
+        .objects
+        .iter()
+        .map(|entry| entry.object.clone())
+        .collect();
+    let chart = builder.finish(Content {
+        raw: &inventory.objects,
+        crds: &crds,
+        prepared: &prepared,
+        knobs: &refactored.knobs,
+        values: &refactored.values,
+        left_out: &inventory.left_out,
+        unlisted: &report.unlisted,
+        losses: &report.losses,
+    })?;
+    run.progress.stage("verifying the chart");
+    // What is at the source is the user's own; an import decides anew.
+    let own = Allow {
+        devices: true,
+        escaping_links: true,
+    };
+    let chart = verify(chart, own).await?;
+    for volume in &mut volumes {
+        volume.verified = true;
+    }
+    report.volumes.extend(volumes);
+    if let ChartForm::Archive(path) = form {
+        run.progress.stage("packing the chart");
+        openshifter_chart::pack_to_file(chart.dir(), path).await?;
+    }
+    report.chart = Some(output);
+    report
+        .objects
+        .extend(refactored.objects.into_iter().map(|entry| ObjectEntry {
+            key: entry.object.key(),
+            action: Action::Exported,
+            reason: None,
+            changes: entry.changes,
+        }));
+    Ok(())
+}
+
+/// Reads back everything that was written. Long, so it does not hold up the other tasks.
+pub(crate) async fn verify(chart: Chart, allow: Allow) -> Result<Chart, MigrateError> {
+    tokio::task::spawn_blocking(move || {
+        chart
+            .verify_with(allow, &openshifter_volumes::Progress::none())
+            .map(|_| chart)
+    })
+    .await
+    .map_err(|error| MigrateError::State {
+        source: std::io::Error::other(error),
+    })?
+    .map_err(Into::into)
+}
+
+/// The application's objects, and all pods of the namespace.
+pub(crate) async fn inventory(
+    cluster: &Cluster,
+    namespace: &str,
+    selector: Option<&Selector>,
+) -> Result<(Inventory, Vec<Object>), MigrateError> {
+    let listing = cluster.list_namespace(namespace, None).await?;
+    let pods = listing
+        .objects
+        .iter()
+        .filter(|object| object.is("", "Pod"))
+        .cloned()
+        .collect();
+    Ok((
+        openshifter_refactor::select(listing.objects, listing.unlisted, selector),
+        pods,
+    ))
+}
+
+/// The definitions of the application's custom resources. What may not be read is said.
+async fn crds(
+    cluster: &Cluster,
+    namespace: &str,
+    objects: &[Object],
+) -> (Vec<Object>, Vec<Unlisted>) {
+    let definition = GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition");
+    let Ok(discovery) = cluster.discovery().await else {
+        return (Vec::new(), Vec::new());
+    };
+    let mut names = BTreeSet::new();
+    for object in objects {
+        if let Some(resource) = discovery.find(&object.group_kind())
+            && !is_built_in_group(&resource.group)
+        {
+            names.insert(format!("{}.{}", resource.plural, resource.group));
+        }
+    }
+    let (mut found, mut trouble) = (Vec::new(), Vec::new());
+    for name in names {
+        match cluster.get(&definition, None, &name).await {
+            Ok(Some(crd)) => found.push(crd),
+            // An aggregated API server serves it, not a definition.
+            Ok(None) => {}
+            Err(error) => trouble.push(Unlisted {
+                resource: format!("customresourcedefinition {name}"),
+                reason: error.to_string(),
+                forbidden: error.is_forbidden(),
+            }),
+        }
+    }
+    // What the server set is not installed elsewhere.
+    let source = Source {
+        namespace: namespace.to_owned(),
+        openshift: false,
+    };
+    let refactored = openshifter_refactor::refactor(&found, &source, &Choices::default());
+    (
+        refactored
+            .objects
+            .into_iter()
+            .map(|entry| entry.object)
+            .collect(),
+        trouble,
+    )
+}
+
+pub(crate) enum ClaimState {
+    Bound,
+    Unbound,
+    Trouble(String),
+}
+
+pub(crate) fn claim_state(claim: &Object) -> ClaimState {
+    let value = claim.value();
+    if value["spec"]["volumeMode"] == "Block" {
+        return ClaimState::Trouble(
+            "it is a block device; only file systems can be moved yet: leave it out with --skip-volume"
+                .to_owned(),
+        );
+    }
+    match value["status"]["phase"].as_str() {
+        Some("Bound") => ClaimState::Bound,
+        Some("Lost") => ClaimState::Trouble(
+            "its persistent volume is lost: leave it out with --skip-volume".to_owned(),
+        ),
+        _ => ClaimState::Unbound,
+    }
+}
+
+pub(crate) fn without_data(claim: &str, action: VolumeAction, detail: &str) -> VolumeEntry {
+    VolumeEntry {
+        claim: claim.to_owned(),
+        action,
+        files: 0,
+        bytes: 0,
+        digest: None,
+        verified: false,
+        seconds: 0.0,
+        detail: Some(detail.to_owned()),
+        backup: None,
+    }
+}
+
+/// Refuses a bad place before anything is read.
+fn check_output(form: &ChartForm) -> Result<(), MigrateError> {
+    let refuse = |path: &Path, text: &str| {
+        Err(MigrateError::File {
+            path: path.to_owned(),
+            source: std::io::Error::new(std::io::ErrorKind::AlreadyExists, text.to_owned()),
+        })
+    };
+    match form {
+        ChartForm::Folder(path) if path.exists() => refuse(path, "it exists already"),
+        ChartForm::Archive(path) if path.is_dir() => refuse(path, "it is a folder"),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,292 @@
+//! Import: a fat chart becomes a running application, its data restored and read back before it starts.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use openshifter_chart::Chart;
+use openshifter_cluster::Cluster;
+use openshifter_objects::Object;
+use serde_json::Value;
+
+use openshifter_volumes::Allow;
+
+use crate::error::Ended;
+use crate::export::{ended, side, verify};
+use crate::helper::Helpers;
+use crate::journal::{At, Event};
+use crate::quiesce::{self, Quiesced};
+use crate::undo::Remembered;
+use crate::{MigrateError, Report, Run};
+
+mod builds;
+mod crds;
+mod objects;
+mod prepare;
+mod volumes;
+
+pub(crate) use objects::Verdict;
+
+/// What happens to an object that exists at the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// The import is refused, unless the object is already what the chart says.
+    #[default]
+    Fail,
+    /// It is left as it is.
+    Skip,
+    /// It is made what the chart says.
+    Apply,
+}
+
+/// How a chart is to be imported.
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// Values over the chart's own.
+    pub values: Value,
+    /// What happens to objects that exist. Claims follow their data instead.
+    pub existing: Existing,
+    /// Whether a claim that holds other data is overwritten, after a backup.
+    pub overwrite_data: bool,
+    /// Where the chart came from, when it was unpacked from an archive: `resume` opens it again.
+    pub origin: Option<PathBuf>,
+    /// An image with `sh`, `sleep` and `tar` for helper pods.
+    pub helper_image: Option<String>,
+    /// Whether CustomResourceDefinitions of the chart may be created.
+    pub allow_crds: bool,
+    /// What was allowed in volumes when the chart was opened; `resume` opens it again.
+    pub allow: Allow,
+    /// How long the application may take to be ready.
+    pub patience: Duration,
+    /// Only says what would be done.
+    pub dry_run: bool,
+}
+
+/// What a policy or `resume` knows besides.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Before {
+    /// Where the data of claims that are overwritten is kept already.
+    pub(crate) kept: Option<PathBuf>,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self {
+            values: Value::Null,
+            existing: Existing::Fail,
+            overwrite_data: false,
+            origin: None,
+            helper_image: None,
+            allow_crds: false,
+            allow: Allow::default(),
+            patience: Duration::from_secs(600),
+            dry_run: false,
+        }
+    }
+}
+
+/// Opens a chart, a folder or an archive, ours or the 2019 prototype's, and verifies all of it. An archive is
+/// unpacked into `spool`. `allow` says what of a volume's content is let in that a hostile chart could harm with: links
+/// out of the volume, device nodes.
+///
+/// # Errors
+/// When it is no chart, or is damaged or hostile.
+pub async fn open_chart(path: &Path, spool: &Path, allow: Allow) -> Result<Chart, MigrateError> {
+    let (path, spool) = (path.to_owned(), spool.to_owned());
+    let chart = tokio::task::spawn_blocking(move || Chart::open_any(&path, &spool))
+        .await
+        .map_err(|error| MigrateError::State {
+            source: std::io::Error::other(error),
+        })??;
+    verify(chart, allow).await
+}
+
+/// Imports a verified chart.
+///
+/// # Errors
+/// When something does not fit the target (nothing is changed then), or is refused half-way (`undo` takes back
+/// what was done).
+pub async fn import(
+    run: &Run,
+    chart: &Chart,
+    target: &Cluster,
+    namespace: &str,
+    options: &ImportOptions,
+) -> Ended {
+    import_after(run, chart, target, namespace, options, &Before::default()).await
+}
+
+/// [`import`] as a part of a policy, or gone on with.
+pub(crate) async fn import_after(
+    run: &Run,
+    chart: &Chart,
+    target: &Cluster,
+    namespace: &str,
+    options: &ImportOptions,
+    before: &Before,
+) -> Ended {
+    let mut report = Report::new(
+        run.id.clone(),
+        if options.dry_run {
+            "import (dry run)"
+        } else {
+            "import"
+        },
+    );
+    report.target = Some(side(target, namespace));
+    report.chart = Some(
+        options
+            .origin
+            .clone()
+            .unwrap_or_else(|| chart.dir().to_owned()),
+    );
+    let helpers = Helpers::new(run, target, namespace);
+    let mut quiesced = Quiesced::default();
+    let result = run
+        .or_cancelled(work(
+            run,
+            chart,
+            target,
+            namespace,
+            options,
+            before,
+            &helpers,
+            &mut quiesced,
+            &mut report,
+        ))
+        .await;
+    helpers.remove_all().await;
+    let released = quiesce::release(run, target, namespace, At::Target, &mut quiesced).await;
+    ended(run, report, result.and(released))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one run, taken apart for its clean-up"
+)]
+async fn work(
+    run: &Run,
+    chart: &Chart,
+    target: &Cluster,
+    namespace: &str,
+    options: &ImportOptions,
+    before: &Before,
+    helpers: &Helpers<'_>,
+    quiesced: &mut Quiesced,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let origin = options
+        .origin
+        .clone()
+        .unwrap_or_else(|| chart.dir().to_owned());
+    run.progress
+        .stage("preparing the objects for their new place");
+    let spool = run
+        .state
+        .spool()
+        .map_err(|source| MigrateError::State { source })?;
+    let prepared = prepare::prepare(chart, options, namespace, spool.path()).await?;
+    report.findings.clone_from(&prepared.findings);
+    report.left_out.clone_from(&prepared.left_out);
+    report.losses.extend(prepared.losses.iter().cloned());
+
+    run.progress
+        .stage(&format!("looking at {}/{namespace}", target.name()));
+    let there = target.namespace_exists(namespace).await?;
+    crds::check(target, &prepared, options).await?;
+    let decided = objects::decide(
+        run,
+        target,
+        namespace,
+        there,
+        &prepared.objects,
+        options.existing,
+    )
+    .await?;
+    let decided_volumes = if there {
+        volumes::look(run, target, namespace, helpers, &prepared, options).await?
+    } else {
+        volumes::all_new(&prepared)
+    };
+    if options.dry_run {
+        objects::dry_run(target, namespace, there, &decided, report).await?;
+        volumes::dry_run(&decided_volumes, report);
+        return Ok(());
+    }
+
+    run.journal.write(Event::Begin {
+        operation: "import".to_owned(),
+        source: None,
+        target: report.target.clone(),
+        chart: Some(origin.clone()),
+        options: serde_json::to_value(Remembered::new(origin, options)).unwrap_or_default(),
+    })?;
+    crds::create(run, target, &prepared, report).await?;
+    if !there {
+        run.progress.stage(&format!("creating {namespace}"));
+        run.journal.write(Event::NamespaceCreating {
+            at: At::Target,
+            namespace: namespace.to_owned(),
+        })?;
+        target.ensure_namespace(namespace).await?;
+    }
+
+    run.progress.stage("creating the objects, stopped");
+    let (now, later): (Vec<_>, Vec<_>) =
+        decided.into_iter().partition(|decided| !decided.is_later());
+    objects::carry_out(run, target, namespace, now.iter(), report, true).await?;
+
+    volumes::restore(
+        run,
+        target,
+        namespace,
+        helpers,
+        &prepared,
+        decided_volumes,
+        options,
+        before,
+        quiesced,
+        report,
+    )
+    .await?;
+    // Their images are gone from our hands: the application's own pods may be on another node.
+    helpers.remove_all().await;
+
+    builds::run(run, target, namespace, &prepared.objects, report).await?;
+    run.progress.stage("starting the application");
+    objects::release(run, target, namespace, &now).await?;
+    objects::carry_out(run, target, namespace, later.iter(), report, false).await?;
+    quiesce::release(run, target, namespace, At::Target, quiesced).await?;
+
+    run.progress.stage("waiting until the application is ready");
+    let waited: BTreeSet<_> = now
+        .iter()
+        .chain(&later)
+        .filter(|decided| {
+            decided.verdict != Verdict::Skip && crate::ready::is_waited_for(&decided.object)
+        })
+        .map(|decided| decided.object.key())
+        .collect();
+    let waited: Vec<_> = waited.into_iter().collect();
+    for (key, reason) in
+        crate::ready::wait_ready(run, target, namespace, &waited, options.patience).await?
+    {
+        report.losses.push(format!("{key} is not ready: {reason}"));
+    }
+    objects::check(target, namespace, now.iter().chain(&later), report).await?;
+    Ok(())
+}
+
+/// Objects of the chart as they will be created, and what goes with them.
+pub(crate) struct Prepared {
+    /// Objects without a namespace of another cluster, knobs turned.
+    pub(crate) objects: Vec<Object>,
+    /// Definitions of the custom resources.
+    pub(crate) crds: Vec<Object>,
+    /// Claims and their data.
+    pub(crate) volumes: Vec<(String, openshifter_volumes::StoredVolume)>,
+    pub(crate) findings: Vec<openshifter_refactor::Finding>,
+    pub(crate) left_out: Vec<openshifter_objects::LeftOut>,
+    /// What the chart says is missing in it.
+    pub(crate) losses: Vec<String>,
+}

@@ -1,0 +1,407 @@
+//! Objects of an import: what is to be done with each, and doing it.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream;
+use openshifter_cluster::{Cluster, DryRun};
+use openshifter_objects::Object;
+use openshifter_refactor::{Hold, compare_live, held_back, hold, waves};
+
+use crate::import::Existing;
+use crate::journal::{At, Event};
+use crate::report::Report;
+use crate::run::RUN_LABEL;
+use crate::{Action, MigrateError, Run};
+
+/// Objects that are looked at or created at the same time.
+const AT_ONCE: usize = 32;
+
+/// The name under which the server notes the fields that we set.
+pub(crate) const FIELD_MANAGER: &str = "openshifter";
+
+/// How long a new project may take to make its own objects.
+const SETTLE: Duration = Duration::from_secs(30);
+
+/// What is to be done with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Create,
+    /// It is there with the same content.
+    Keep,
+    /// It is there and stays as it is.
+    Skip,
+    /// It is there and becomes what the chart says.
+    Apply,
+}
+
+/// An object and what is to be done with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Decided {
+    /// As it will be in the end.
+    pub(crate) object: Object,
+    pub(crate) verdict: Verdict,
+    pub(crate) hold: Hold,
+}
+
+impl Decided {
+    /// Whether it starts by itself, and so waits for the data.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self.hold, Hold::Later)
+    }
+}
+
+fn is_claim(object: &Object) -> bool {
+    object.is("", "PersistentVolumeClaim")
+}
+
+/// Objects that every project makes for itself: the chart's content is put into them.
+fn is_everywhere(object: &Object) -> bool {
+    object.is("", "ServiceAccount")
+        && matches!(
+            object.name(),
+            "default" | "builder" | "deployer" | "pipeline"
+        )
+}
+
+/// Looks at the target and decides. Changes nothing.
+///
+/// # Errors
+/// When objects exist and that is not allowed, or the target does not know a kind.
+pub(crate) async fn decide(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    there: bool,
+    objects: &[Object],
+    existing: Existing,
+) -> Result<Vec<Decided>, MigrateError> {
+    if !there {
+        return Ok(objects
+            .iter()
+            .map(|object| Decided {
+                object: object.clone(),
+                // A new project makes some by itself.
+                verdict: if is_everywhere(object) {
+                    Verdict::Apply
+                } else {
+                    Verdict::Create
+                },
+                hold: hold(object),
+            })
+            .collect());
+    }
+    let total = objects.len();
+    let mut looks = stream::iter(objects.iter().map(|object| async move {
+        // A kind that is not served yet comes with a definition of the chart: `crds::check` has seen to it.
+        let live = match target
+            .get(&object.group_kind(), Some(namespace), object.name())
+            .await
+        {
+            Err(error) if error.is_unknown_kind() => None,
+            other => other?,
+        };
+        Ok::<_, MigrateError>((object, live))
+    }))
+    .buffered(AT_ONCE);
+    let mut decided = Vec::with_capacity(total);
+    let mut clashes = Vec::new();
+    while let Some(look) = looks.next().await {
+        let (object, live) = look?;
+        run.progress.count(decided.len() + 1, total);
+        let verdict = match &live {
+            None => Verdict::Create,
+            // A run that is resumed finds its own.
+            Some(live) if live.label(RUN_LABEL) == Some(run.id.as_str()) => Verdict::Keep,
+            // Claims follow their data.
+            Some(_) if is_claim(object) => Verdict::Keep,
+            Some(live) if compare_live(object, live).is_empty() => Verdict::Keep,
+            Some(_) if is_everywhere(object) => Verdict::Apply,
+            Some(_) => match existing {
+                Existing::Skip => Verdict::Skip,
+                Existing::Apply => Verdict::Apply,
+                Existing::Fail => {
+                    clashes.push(object.key());
+                    Verdict::Skip
+                }
+            },
+        };
+        // What a resumed run left stopped is released; what runs already is not stopped.
+        let hold = match (&live, verdict) {
+            (Some(live), Verdict::Keep) if live.label(RUN_LABEL) != Some(run.id.as_str()) => {
+                Hold::No
+            }
+            (_, Verdict::Skip) => Hold::No,
+            _ => hold(object),
+        };
+        decided.push(Decided {
+            object: object.clone(),
+            verdict,
+            hold,
+        });
+    }
+    drop(looks);
+    clashes.sort();
+    match clashes.first() {
+        Some(first) => Err(MigrateError::Exists {
+            count: clashes.len(),
+            first: first.clone(),
+            namespace: namespace.to_owned(),
+        }),
+        None => Ok(decided),
+    }
+}
+
+/// Creates and changes objects in dependency order, in parallel where they do not need each other.
+///
+/// With `stopped`, workloads get no replicas yet.
+pub(crate) async fn carry_out(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    decided: impl Iterator<Item = &Decided>,
+    report: &mut Report,
+    stopped: bool,
+) -> Result<(), MigrateError> {
+    let decided: Vec<&Decided> = decided.collect();
+    let objects: Vec<Object> = decided.iter().map(|one| one.object.clone()).collect();
+    let total = objects.len();
+    let mut done = 0;
+    for wave in waves(&objects) {
+        let wave: Vec<&Decided> = wave
+            .iter()
+            .filter_map(|object| {
+                decided
+                    .iter()
+                    .find(|one| one.object.key() == object.key())
+                    .copied()
+            })
+            .collect();
+        let mut work =
+            stream::iter(wave.into_iter().map(|one| async move {
+                (one, do_one(run, target, namespace, one, stopped).await)
+            }))
+            .buffer_unordered(AT_ONCE);
+        // What of a wave was begun is finished, so that the report knows of it.
+        let mut first = None;
+        while let Some((one, result)) = work.next().await {
+            done += 1;
+            run.progress.count(done, total);
+            match result {
+                Ok((action, reason)) => report.object(one.object.key(), action, reason),
+                Err(error) => {
+                    report.object(one.object.key(), Action::Failed, Some(error.chain()));
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        if let Some(error) = first {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn do_one(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    one: &Decided,
+    stopped: bool,
+) -> Result<(Action, Option<String>), MigrateError> {
+    let mut object = if stopped {
+        held_back(&one.object)
+    } else {
+        one.object.clone()
+    };
+    match one.verdict {
+        Verdict::Keep => Ok((Action::Unchanged, None)),
+        Verdict::Skip => Ok((Action::Skipped, Some("it exists".to_owned()))),
+        Verdict::Apply => change(run, target, namespace, &object).await,
+        Verdict::Create => {
+            object.set_label(RUN_LABEL, run.id.as_str());
+            let key = object.key();
+            run.journal.write(Event::Creating {
+                at: At::Target,
+                key: key.clone(),
+            })?;
+            match target.create(Some(namespace), &object, DryRun::No).await {
+                Ok(created) => {
+                    note_created(run, &created)?;
+                    Ok((Action::Created, None))
+                }
+                // A controller of the cluster was faster: it makes this one in every project.
+                Err(error) if error.is_already_exists() && is_everywhere(&object) => {
+                    change(run, target, namespace, &one.object).await
+                }
+                Err(source) => Err(MigrateError::Object {
+                    key,
+                    done: "created",
+                    source,
+                }),
+            }
+        }
+    }
+}
+
+pub(crate) fn note_created(run: &Run, created: &Object) -> Result<(), MigrateError> {
+    run.journal.write(Event::Created {
+        at: At::Target,
+        key: created.key(),
+        uid: created.uid().unwrap_or_default().to_owned(),
+    })?;
+    Ok(())
+}
+
+/// Makes an object that exists what the chart says, keeping what it was in the journal.
+async fn change(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    object: &Object,
+) -> Result<(Action, Option<String>), MigrateError> {
+    let key = object.key();
+    let failed = |source| MigrateError::Object {
+        key: key.clone(),
+        done: "changed",
+        source,
+    };
+    let before = if is_everywhere(object) {
+        target
+            .wait(&key.kind, Some(namespace), &key.name, SETTLE, |live| {
+                live.is_some()
+            })
+            .await
+            .map_err(failed)?
+    } else {
+        target
+            .get(&key.kind, Some(namespace), &key.name)
+            .await
+            .map_err(failed)?
+    };
+    let Some(before) = before else {
+        return Err(MigrateError::ChangedMeanwhile { key });
+    };
+    run.journal.write(Event::Changing {
+        at: At::Target,
+        key: key.clone(),
+        before: before.clone(),
+    })?;
+    let after = match target
+        .apply(Some(namespace), object, FIELD_MANAGER, true, DryRun::No)
+        .await
+    {
+        Ok(after) => after,
+        // No server-side apply here (HTTP 415): a merge patch sets the same fields.
+        Err(error) if error.status() == Some(415) => target
+            .merge_patch(&key.kind, Some(namespace), &key.name, object.value())
+            .await
+            .map_err(failed)?,
+        Err(error) => return Err(failed(error)),
+    };
+    run.journal.write(Event::Changed {
+        at: At::Target,
+        key: key.clone(),
+        resource_version: after.resource_version().unwrap_or_default().to_owned(),
+    })?;
+    let same = before.resource_version() == after.resource_version();
+    Ok((
+        if same {
+            Action::Unchanged
+        } else {
+            Action::Updated
+        },
+        None,
+    ))
+}
+
+/// Gives the workloads their replicas.
+pub(crate) async fn release(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    decided: &[Decided],
+) -> Result<(), MigrateError> {
+    for one in decided {
+        let Hold::Replicas(replicas) = one.hold else {
+            continue;
+        };
+        let key = one.object.key();
+        run.journal.write(Event::Releasing {
+            key: key.clone(),
+            to: replicas,
+        })?;
+        target
+            .scale(&key.kind, Some(namespace), &key.name, replicas)
+            .await
+            .map_err(|source| MigrateError::Object {
+                key,
+                done: "started",
+                source,
+            })?;
+    }
+    Ok(())
+}
+
+/// Asks the target once more for everything: a controller may have removed what was accepted.
+pub(crate) async fn check(
+    target: &Cluster,
+    namespace: &str,
+    decided: impl Iterator<Item = &Decided>,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let mut looks = stream::iter(decided.map(|one| async move {
+        let live = target
+            .get(&one.object.group_kind(), Some(namespace), one.object.name())
+            .await?;
+        Ok::<_, MigrateError>((one, live))
+    }))
+    .buffer_unordered(AT_ONCE);
+    while let Some(look) = looks.next().await {
+        let (one, live) = look?;
+        let key = one.object.key();
+        match live {
+            None => report
+                .losses
+                .push(format!("{key} was accepted, but it is not there any more")),
+            Some(live) if one.verdict != Verdict::Skip => {
+                let differences = compare_live(&one.object, &live);
+                if let Some(first) = differences.first() {
+                    report
+                        .losses
+                        .push(format!("{key} is not what was sent: {}", first.pointer));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Lets the server say what it would do, where the project exists.
+pub(crate) async fn dry_run(
+    target: &Cluster,
+    namespace: &str,
+    there: bool,
+    decided: &[Decided],
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    for one in decided {
+        let key = one.object.key();
+        let (action, reason) = match one.verdict {
+            Verdict::Keep => (Action::Unchanged, None),
+            Verdict::Skip => (Action::Skipped, Some("it exists".to_owned())),
+            Verdict::Apply => (Action::Updated, Some("would be changed".to_owned())),
+            Verdict::Create if !there => (Action::Created, Some("would be created".to_owned())),
+            Verdict::Create => match target
+                .create(Some(namespace), &one.object, DryRun::All)
+                .await
+            {
+                Ok(_) => (Action::Created, Some("would be created".to_owned())),
+                Err(error) => (Action::Failed, Some(error.to_string())),
+            },
+        };
+        report.object(key, action, reason);
+    }
+    Ok(())
+}

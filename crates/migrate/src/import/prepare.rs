@@ -1,0 +1,167 @@
+//! What a chart's objects become: refactored again from what the source served, then set to the values.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use openshifter_chart::Chart;
+use openshifter_objects::{Knob, Object, ObjectKey};
+use openshifter_refactor::{Choices, Finding, Refactored, Severity, Source};
+use openshifter_volumes::StoredVolume;
+use serde_json::{Value, json};
+
+use crate::import::{ImportOptions, Prepared};
+use crate::{MigrateError, merge_values};
+
+/// Prepares a chart for a namespace. Changes nothing but the spool.
+pub(crate) async fn prepare(
+    chart: &Chart,
+    options: &ImportOptions,
+    namespace: &str,
+    spool: &Path,
+) -> Result<Prepared, MigrateError> {
+    if chart.legacy() {
+        return legacy(chart, options, namespace, spool).await;
+    }
+    let source = Source {
+        namespace: chart.manifest().chart.source_namespace.clone(),
+        openshift: chart.manifest().chart.openshift_version.is_some(),
+    };
+    // The choices of the export are in the chart's values.
+    let refactored =
+        openshifter_refactor::refactor(&chart.objects()?, &source, &Choices::default());
+    let mut defaults = chart.default_values()?;
+    // Images and groups that name the source's project, where it is only a part of the text.
+    if source.namespace != namespace {
+        openshifter_refactor::retarget(&mut defaults, &source.namespace, namespace, None);
+    }
+    let values = merge_values(&defaults, &options.values)?;
+    let objects = turn(&refactored, &chart.knobs()?, &values, namespace)?;
+    let manifest = chart.manifest();
+    Ok(Prepared {
+        objects,
+        crds: chart.crds()?,
+        volumes: chart.volumes()?,
+        findings: refactored.findings,
+        left_out: manifest.left_out.clone(),
+        losses: manifest.losses.clone(),
+    })
+}
+
+/// The refactored objects with all knobs set.
+fn turn(
+    refactored: &Refactored,
+    knobs: &[Knob],
+    values: &Value,
+    namespace: &str,
+) -> Result<Vec<Object>, MigrateError> {
+    let mut of: BTreeMap<&ObjectKey, Vec<&Knob>> = BTreeMap::new();
+    for knob in knobs {
+        of.entry(&knob.object).or_default().push(knob);
+    }
+    let mut objects = Vec::with_capacity(refactored.objects.len());
+    for entry in &refactored.objects {
+        let mut object = entry.object.clone();
+        for knob in of.get(&object.key()).into_iter().flatten() {
+            knob.turn(&mut object, values, namespace)?;
+        }
+        object.set_namespace(Some(namespace));
+        objects.push(object);
+    }
+    Ok(objects)
+}
+
+/// A chart of the 2019 prototype: objects as one list, data by mount path, no claims.
+async fn legacy(
+    chart: &Chart,
+    options: &ImportOptions,
+    namespace: &str,
+    spool: &Path,
+) -> Result<Prepared, MigrateError> {
+    let listed = chart.objects()?;
+    let inventory = openshifter_refactor::select(listed, Vec::new(), None);
+    let from = inventory
+        .objects
+        .iter()
+        .find_map(Object::namespace)
+        .unwrap_or(namespace)
+        .to_owned();
+    let openshift = inventory
+        .objects
+        .iter()
+        .any(|object| object.group().ends_with(".openshift.io"));
+    let source = Source {
+        namespace: from,
+        openshift,
+    };
+    let mut refactored =
+        openshifter_refactor::refactor(&inventory.objects, &source, &Choices::default());
+    let mut losses = Vec::new();
+    let mut volumes: Vec<(String, StoredVolume)> = Vec::new();
+    for volume in chart.legacy_volumes() {
+        if !volume.shared_with.is_empty() {
+            losses.push(format!(
+                "the data of {} is one folder in the chart, but belongs to claim {} and to {}: it is not restored",
+                volume.mount_path,
+                volume.claim,
+                volume.shared_with.join(" and ")
+            ));
+        } else if volume.has_data()? {
+            let stored = volume
+                .convert(&spool.join("volumes").join(&volume.claim))
+                .await?;
+            volumes.push((volume.claim.clone(), stored));
+        }
+    }
+    // `get all` saw no claims, so they are made here.
+    let known: Vec<String> = inventory
+        .objects
+        .iter()
+        .filter(|object| object.is("", "PersistentVolumeClaim"))
+        .map(|object| object.name().to_owned())
+        .collect();
+    let mut objects = turn(
+        &refactored,
+        &refactored.knobs,
+        &merge_values(&refactored.values, &options.values)?,
+        namespace,
+    )?;
+    for (claim, stored) in &volumes {
+        if known.contains(claim) {
+            continue;
+        }
+        let object = claim_for(claim, namespace, stored.meta().bytes)?;
+        refactored.findings.push(Finding {
+            severity: Severity::Warning,
+            object: object.key(),
+            rule: "legacy-claim".to_owned(),
+            message: format!(
+                "the chart of the prototype holds no claims: {claim} is made with the default storage class and {}",
+                object.value()["spec"]["resources"]["requests"]["storage"].as_str().unwrap_or_default()
+            ),
+        });
+        objects.push(object);
+    }
+    Ok(Prepared {
+        objects,
+        crds: Vec::new(),
+        volumes,
+        findings: refactored.findings,
+        left_out: inventory.left_out,
+        losses,
+    })
+}
+
+fn claim_for(name: &str, namespace: &str, bytes: u64) -> Result<Object, MigrateError> {
+    // Twice the data, in whole GiB.
+    let size = (bytes.saturating_mul(2) >> 30) + 1;
+    Object::from_value(json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": format!("{size}Gi")}},
+        },
+    }))
+    .map_err(|error| MigrateError::NotPossible(error.to_string()))
+}

@@ -1,0 +1,443 @@
+//! Volumes of an import: claims that exist are compared first, data is restored, read back and compared.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use futures::StreamExt as _;
+use futures::stream;
+use openshifter_chart::{ChartBuilder, ChartMeta, Content, VolumeNote};
+use openshifter_cluster::Cluster;
+use openshifter_objects::{GroupKind, Object};
+use openshifter_volumes::{Allow, StoredVolume};
+
+use crate::export::{ClaimState, VOLUMES_AT_ONCE, claim_state, inventory, verify};
+use crate::helper::{Door, Helpers, candidates, node_of};
+use crate::import::{Before, ImportOptions, Prepared};
+use crate::journal::{At, Event};
+use crate::quiesce::{self, Quiesced};
+use crate::report::{Report, VolumeAction, VolumeEntry};
+use crate::transfer::Found;
+use crate::{MigrateError, Run, transfer};
+
+/// What is to be done with a volume.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// The claim is new, was never bound, or is empty.
+    Restore,
+    /// It holds the same data.
+    Equal,
+    /// It holds a part of the data: this run was stopped while it wrote.
+    Rewrite,
+    /// It holds other data, which is kept first.
+    Overwrite {
+        /// The claim as it is.
+        live: Box<Object>,
+    },
+}
+
+/// A volume and what is to be done with it.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    claim: String,
+    plan: Plan,
+}
+
+/// A project that is not there yet holds no claims.
+pub(crate) fn all_new(prepared: &Prepared) -> Vec<Decided> {
+    prepared
+        .volumes
+        .iter()
+        .map(|(claim, _)| Decided {
+            claim: claim.clone(),
+            plan: Plan::Restore,
+        })
+        .collect()
+}
+
+/// Compares the claims that exist with the chart's. Changes nothing but for helper pods.
+///
+/// # Errors
+/// When a claim holds other data and that may not be overwritten.
+pub(crate) async fn look(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    helpers: &Helpers<'_>,
+    prepared: &Prepared,
+    options: &ImportOptions,
+) -> Result<Vec<Decided>, MigrateError> {
+    let pods = pods(target, namespace).await?;
+    let mut looks = stream::iter(prepared.volumes.iter().map(|(claim, stored)| {
+        let pods = &pods;
+        async move {
+            let plan = look_at(
+                run, target, namespace, helpers, prepared, options, pods, claim, stored,
+            )
+            .await?;
+            Ok::<_, MigrateError>(Decided {
+                claim: claim.clone(),
+                plan,
+            })
+        }
+    }))
+    .buffer_unordered(VOLUMES_AT_ONCE);
+    let mut decided = Vec::new();
+    while let Some(one) = looks.next().await {
+        decided.push(one?);
+    }
+    decided.sort_by(|a, b| a.claim.cmp(&b.claim));
+    Ok(decided)
+}
+
+async fn pods(target: &Cluster, namespace: &str) -> Result<Vec<Object>, MigrateError> {
+    match target
+        .discovery()
+        .await?
+        .find(&crate::helper::pods())
+        .cloned()
+    {
+        Some(pods) => Ok(target.list(&pods, Some(namespace), None).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one look has all of the import's context"
+)]
+async fn look_at(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    helpers: &Helpers<'_>,
+    prepared: &Prepared,
+    options: &ImportOptions,
+    pods: &[Object],
+    claim: &str,
+    stored: &StoredVolume,
+) -> Result<Plan, MigrateError> {
+    let kind = GroupKind::new("", "PersistentVolumeClaim");
+    let Some(live) = target.get(&kind, Some(namespace), claim).await? else {
+        return Ok(Plan::Restore);
+    };
+    match claim_state(&live) {
+        ClaimState::Unbound => return Ok(Plan::Restore),
+        ClaimState::Trouble(reason) => {
+            return Err(MigrateError::VolumeAccess {
+                claim: claim.to_owned(),
+                reason,
+            });
+        }
+        ClaimState::Bound => {}
+    }
+    run.progress
+        .note(&format!("claim {claim} exists: comparing what it holds"));
+    let door = match helpers.running(claim, pods).await {
+        Some(door) => door,
+        None => {
+            let images = candidates(claim, &prepared.objects, options.helper_image.as_deref());
+            helpers
+                .start(claim, &images, node_of(claim, pods).as_deref(), true)
+                .await?
+        }
+    };
+    let found = transfer::scan(run, target, namespace, claim, &door, None).await;
+    helpers.close(&door).await;
+    let found = found?;
+    if found.is_empty() {
+        return Ok(Plan::Restore);
+    }
+    let expected = stored.list().map_err(|source| MigrateError::Volume {
+        claim: claim.to_owned(),
+        what: "reading its list of files".to_owned(),
+        source,
+    })?;
+    let differences = transfer::differences(&expected, &found, &door, Found::There);
+    if differences.is_empty() {
+        return Ok(Plan::Equal);
+    }
+    // An earlier part of this run made the claim and was stopped while it wrote: nobody else's data.
+    if live.label(crate::run::RUN_LABEL) == Some(run.id.as_str()) {
+        return Ok(Plan::Rewrite);
+    }
+    if options.overwrite_data {
+        return Ok(Plan::Overwrite {
+            live: Box::new(live),
+        });
+    }
+    Err(MigrateError::ClaimHoldsOtherData {
+        claim: claim.to_owned(),
+        differences: differences.join("; "),
+    })
+}
+
+pub(crate) fn dry_run(decided: &[Decided], report: &mut Report) {
+    for one in decided {
+        let (action, detail) = match one.plan {
+            Plan::Restore | Plan::Rewrite => (VolumeAction::Restored, "would be restored"),
+            Plan::Equal => (VolumeAction::Equal, "would stay"),
+            Plan::Overwrite { .. } => (
+                VolumeAction::Overwritten,
+                "would be overwritten, after a backup",
+            ),
+        };
+        report
+            .volumes
+            .push(crate::export::without_data(&one.claim, action, detail));
+    }
+}
+
+/// Restores all volumes, and proves each by reading it back.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one step of an import has all of its context"
+)]
+pub(crate) async fn restore(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    helpers: &Helpers<'_>,
+    prepared: &Prepared,
+    decided: Vec<Decided>,
+    options: &ImportOptions,
+    before: &Before,
+    quiesced: &mut Quiesced,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    if decided.is_empty() {
+        return Ok(());
+    }
+    let kept = keep(
+        run, target, namespace, helpers, prepared, &decided, options, before, quiesced,
+    )
+    .await?;
+    run.progress
+        .stage(&format!("restoring {} volumes", decided.len()));
+    let mut restores = stream::iter(decided.iter().filter_map(|one| {
+        let (_, stored) = prepared
+            .volumes
+            .iter()
+            .find(|(claim, _)| *claim == one.claim)?;
+        let kept = kept.as_deref();
+        Some(async move {
+            let began = Instant::now();
+            restore_one(
+                run, target, namespace, helpers, prepared, one, stored, options,
+            )
+            .await?;
+            let meta = stored.meta();
+            Ok::<_, MigrateError>(VolumeEntry {
+                claim: one.claim.clone(),
+                action: match one.plan {
+                    Plan::Restore | Plan::Rewrite => VolumeAction::Restored,
+                    Plan::Equal => VolumeAction::Equal,
+                    Plan::Overwrite { .. } => VolumeAction::Overwritten,
+                },
+                files: meta.files,
+                bytes: meta.bytes,
+                digest: Some(meta.tree.clone()),
+                verified: true,
+                seconds: began.elapsed().as_secs_f64(),
+                detail: None,
+                backup: match one.plan {
+                    Plan::Overwrite { .. } => kept.map(Path::to_owned),
+                    _ => None,
+                },
+            })
+        })
+    }))
+    .buffer_unordered(VOLUMES_AT_ONCE);
+    let mut first = None;
+    while let Some(result) = restores.next().await {
+        match result {
+            Ok(entry) => report.volumes.push(entry),
+            Err(error) => {
+                first.get_or_insert(error);
+            }
+        }
+    }
+    report.volumes.sort_by(|a, b| a.claim.cmp(&b.claim));
+    first.map_or(Ok(()), Err)
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one step of an import has all of its context"
+)]
+async fn restore_one(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    helpers: &Helpers<'_>,
+    prepared: &Prepared,
+    one: &Decided,
+    stored: &StoredVolume,
+    options: &ImportOptions,
+) -> Result<(), MigrateError> {
+    let claim = one.claim.as_str();
+    if !matches!(one.plan, Plan::Equal) {
+        let images = candidates(claim, &prepared.objects, options.helper_image.as_deref());
+        let door = helpers.start(claim, &images, None, false).await?;
+        if matches!(one.plan, Plan::Overwrite { .. } | Plan::Rewrite) {
+            transfer::wipe(target, namespace, claim, &door).await?;
+        }
+        let times = transfer::write(run, target, namespace, claim, &door, stored).await?;
+        prove(run, target, namespace, claim, &door, stored, times).await?;
+        helpers.close(&door).await;
+    }
+    run.journal.write(Event::VolumeVerified {
+        claim: claim.to_owned(),
+        digest: stored.meta().tree.clone(),
+    })?;
+    Ok(())
+}
+
+/// Reads a restored volume back and compares it with the chart, file by file.
+async fn prove(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    claim: &str,
+    door: &Door,
+    stored: &StoredVolume,
+    times: bool,
+) -> Result<(), MigrateError> {
+    let found = transfer::scan(run, target, namespace, claim, door, Some(stored.tar_len())).await?;
+    let expected = stored.list().map_err(|source| MigrateError::Volume {
+        claim: claim.to_owned(),
+        what: "reading its list of files".to_owned(),
+        source,
+    })?;
+    let differences = transfer::differences(&expected, &found, door, Found::Restored { times });
+    if differences.is_empty() {
+        return Ok(());
+    }
+    Err(MigrateError::VolumeDiffers {
+        claim: claim.to_owned(),
+        differences: differences.join("; "),
+    })
+}
+
+/// Keeps the data of claims that are overwritten in a verified chart of its own, with what writes to them
+/// stopped. Gives the chart's place.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one step of an import has all of its context"
+)]
+async fn keep(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    helpers: &Helpers<'_>,
+    prepared: &Prepared,
+    decided: &[Decided],
+    options: &ImportOptions,
+    before: &Before,
+    quiesced: &mut Quiesced,
+) -> Result<Option<PathBuf>, MigrateError> {
+    let overwritten: Vec<(&str, &Object)> = decided
+        .iter()
+        .filter_map(|one| match &one.plan {
+            Plan::Overwrite { live } => Some((one.claim.as_str(), live.as_ref())),
+            _ => None,
+        })
+        .collect();
+    if overwritten.is_empty() {
+        return Ok(None);
+    }
+    let claims: Vec<String> = overwritten
+        .iter()
+        .map(|(claim, _)| (*claim).to_owned())
+        .collect();
+    let (live, _) = inventory(target, namespace, None).await?;
+    quiesce::quiesce(
+        run,
+        target,
+        namespace,
+        At::Target,
+        &live.objects,
+        &claims,
+        quiesced,
+    )
+    .await?;
+    let backup = match &before.kept {
+        Some(kept) => kept.clone(),
+        None => {
+            run.progress
+                .stage(&format!("keeping the data of {}", claims.join(", ")));
+            let folder = run
+                .state
+                .charts()
+                .map_err(|source| MigrateError::State { source })?;
+            let path = folder.join(format!("{namespace}-before-{}", run.id));
+            let version = target.version().await?;
+            let mut builder = ChartBuilder::create(
+                &path,
+                ChartMeta {
+                    name: format!("{namespace}-before"),
+                    app_version: None,
+                    source_cluster: target.name().to_owned(),
+                    source_namespace: namespace.to_owned(),
+                    created: jiff::Timestamp::now(),
+                    tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+                    quiesced: true,
+                    kubernetes_version: Some(version.kubernetes),
+                    openshift_version: version.openshift.clone(),
+                },
+            )?;
+            for claim in &claims {
+                let images = candidates(claim, &prepared.objects, options.helper_image.as_deref());
+                let door = helpers.start(claim, &images, None, true).await?;
+                let directory = builder.volume_dir(claim);
+                let read =
+                    transfer::read(run, target, namespace, claim, &door, &directory, false).await?;
+                helpers.close(&door).await;
+                builder.add_volume(claim, &read.recorded, VolumeNote::default())?;
+            }
+            let raw: Vec<Object> = overwritten
+                .iter()
+                .map(|(_, live)| (*live).clone())
+                .collect();
+            let source = openshifter_refactor::Source {
+                namespace: namespace.to_owned(),
+                openshift: version.openshift.is_some(),
+            };
+            let refactored = openshifter_refactor::refactor(
+                &raw,
+                &source,
+                &openshifter_refactor::Choices::default(),
+            );
+            let objects: Vec<Object> = refactored
+                .objects
+                .iter()
+                .map(|entry| entry.object.clone())
+                .collect();
+            let chart = builder.finish(Content {
+                raw: &raw,
+                crds: &[],
+                prepared: &objects,
+                knobs: &refactored.knobs,
+                values: &refactored.values,
+                left_out: &[],
+                unlisted: &[],
+                losses: &[],
+            })?;
+            verify(
+                chart,
+                Allow {
+                    devices: true,
+                    escaping_links: true,
+                },
+            )
+            .await?;
+            path
+        }
+    };
+    for claim in claims {
+        run.journal.write(Event::VolumeOverwriting {
+            claim,
+            backup: backup.clone(),
+        })?;
+    }
+    Ok(Some(backup))
+}

@@ -1,0 +1,383 @@
+//! The journal: every change to a cluster is written down before it is made, so that a crash between the two
+//! is found again, and `undo` knows exactly what to take back.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
+use openshifter_objects::{Object, ObjectKey};
+use serde::{Deserialize, Serialize};
+
+use crate::Side;
+
+/// Why a journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot be read or written.
+    #[error("the run's journal cannot be used")]
+    Io(#[from] std::io::Error),
+    /// A line of it is damaged.
+    #[error("line {line} of {} is damaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// A part of the program failed while it held the journal.
+    #[error("the run's journal was left in an unknown state")]
+    Poisoned,
+}
+
+/// Which end of a run a change is made to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum At {
+    /// Where the application comes from.
+    Source,
+    /// Where it goes.
+    Target,
+}
+
+/// One line of the journal. What ends in `-ing` is written before the change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// The run begins, or goes on.
+    Begin {
+        /// What was asked for.
+        operation: String,
+        /// Where the application comes from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Side>,
+        /// Where it goes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Side>,
+        /// The chart that is imported.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chart: Option<PathBuf>,
+        /// What was chosen, for `resume`. Holds no secrets.
+        #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        options: serde_json::Value,
+    },
+    /// A project is made.
+    NamespaceCreating {
+        /// Which end.
+        at: At,
+        /// Its name.
+        namespace: String,
+    },
+    /// An object is made; it carries the run's label.
+    Creating {
+        /// Which end.
+        at: At,
+        /// The object.
+        key: ObjectKey,
+    },
+    /// It was made.
+    Created {
+        /// Which end.
+        at: At,
+        /// The object.
+        key: ObjectKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// An object that was there is changed.
+    Changing {
+        /// Which end.
+        at: At,
+        /// The object.
+        key: ObjectKey,
+        /// What it was.
+        before: Object,
+    },
+    /// It was changed.
+    Changed {
+        /// Which end.
+        at: At,
+        /// The object.
+        key: ObjectKey,
+        /// Its resourceVersion afterwards.
+        resource_version: String,
+    },
+    /// A workload is scaled for the time of the copy.
+    Scaling {
+        /// Which end.
+        at: At,
+        /// The workload.
+        key: ObjectKey,
+        /// Replicas before.
+        from: i64,
+        /// Replicas from now on.
+        to: i64,
+    },
+    /// A workload of the run itself is released.
+    Releasing {
+        /// The workload.
+        key: ObjectKey,
+        /// Its replicas from now on.
+        to: i64,
+    },
+    /// A scaled workload has its replicas back.
+    Rescaled {
+        /// Which end.
+        at: At,
+        /// The workload.
+        key: ObjectKey,
+    },
+    /// A volume's own data is about to be replaced.
+    VolumeOverwriting {
+        /// The claim.
+        claim: String,
+        /// The chart that keeps what was there.
+        backup: PathBuf,
+    },
+    /// A volume is restored and was read back equal.
+    VolumeVerified {
+        /// The claim.
+        claim: String,
+        /// Digest of its list of files.
+        digest: String,
+    },
+    /// An object is removed.
+    Deleting {
+        /// Which end.
+        at: At,
+        /// The object.
+        key: ObjectKey,
+        /// Its uid.
+        uid: String,
+    },
+    /// A verified chart holds what is about to be deleted: the way back after a crash.
+    ChartKept {
+        /// Which end it was made of.
+        at: At,
+        /// Its folder.
+        chart: PathBuf,
+    },
+    /// Objects of that end were removed on purpose: the other end may be the last copy.
+    DeletedApplication {
+        /// Which end.
+        at: At,
+    },
+    /// The run ended by itself.
+    Finished {
+        /// Its exit status.
+        status: u8,
+    },
+    /// The run was undone.
+    Undone,
+}
+
+/// An append-only file of [`Event`]s, 0600, synced after each line.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    file: fs::File,
+    events: Vec<Event>,
+}
+
+impl Journal {
+    /// Opens a journal, which is made when it is not there.
+    ///
+    /// A last line without an end was being written when the program died: its change was not made, and it
+    /// is cut off.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a line in it is damaged.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let mut events = Vec::new();
+        let mut good = 0_u64;
+        if path.exists() {
+            let mut reader = BufReader::new(fs::File::open(path)?);
+            let mut line = String::new();
+            let mut number = 0;
+            while reader.read_line(&mut line)? > 0 {
+                number += 1;
+                if !line.ends_with('\n') {
+                    break;
+                }
+                let event =
+                    serde_json::from_str(&line).map_err(|source| JournalError::Damaged {
+                        path: path.to_owned(),
+                        line: number,
+                        source,
+                    })?;
+                events.push(event);
+                good += line.len() as u64;
+                line.clear();
+            }
+        }
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)?;
+        if file.metadata()?.len() > good {
+            file.file().set_len(good)?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            inner: Mutex::new(Inner { file, events }),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes an event down; it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be written: then the change must not be made.
+    pub fn write(&self, event: Event) -> Result<(), JournalError> {
+        let mut line = serde_json::to_vec(&event).map_err(std::io::Error::other)?;
+        line.push(b'\n');
+        let mut inner = self.inner.lock().map_err(|_| JournalError::Poisoned)?;
+        inner.file.write_all(&line)?;
+        inner.file.sync_data()?;
+        inner.events.push(event);
+        Ok(())
+    }
+
+    /// All events so far, those of earlier parts of the run first.
+    ///
+    /// # Errors
+    /// When a part of the program failed while it held the journal.
+    pub fn events(&self) -> Result<Vec<Event>, JournalError> {
+        Ok(self
+            .inner
+            .lock()
+            .map_err(|_| JournalError::Poisoned)?
+            .events
+            .clone())
+    }
+
+    /// Whether a cluster was changed, helper pods aside.
+    pub fn changed_something(&self) -> bool {
+        self.events().is_ok_and(|events| {
+            events.iter().any(|event| {
+                !matches!(
+                    event,
+                    Event::Begin { .. }
+                        | Event::ChartKept { .. }
+                        | Event::Finished { .. }
+                        | Event::VolumeVerified { .. }
+                        | Event::Rescaled { .. }
+                        | Event::Scaling { .. }
+                )
+            })
+        })
+    }
+}
+
+impl Journal {
+    /// At which ends something was changed: source, target.
+    ///
+    /// # Errors
+    /// When a part of the program failed while it held the journal.
+    pub fn touched(&self) -> Result<(bool, bool), JournalError> {
+        let mut touched = (false, false);
+        for event in self.events()? {
+            let at = match event {
+                Event::NamespaceCreating { at, .. }
+                | Event::Creating { at, .. }
+                | Event::Changing { at, .. }
+                | Event::Scaling { at, .. }
+                | Event::Deleting { at, .. } => at,
+                _ => continue,
+            };
+            match at {
+                At::Source => touched.0 = true,
+                At::Target => touched.1 = true,
+            }
+        }
+        Ok(touched)
+    }
+
+    /// Exit status with which the run ended last; `None` when it did not end by itself.
+    ///
+    /// # Errors
+    /// When a part of the program failed while it held the journal.
+    pub fn status(&self) -> Result<Option<u8>, JournalError> {
+        // The parts of a migration end too: only what stands last is the end of the run.
+        Ok(match self.events()?.last() {
+            Some(Event::Finished { status }) => Some(*status),
+            _ => None,
+        })
+    }
+}
+
+/// Makes a folder that only its owner may enter.
+pub(crate) fn private_dir(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|error| {
+            std::io::Error::new(error.kind(), format!("making {}: {error}", path.display()))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn creating(name: &str) -> Event {
+        Event::Creating {
+            at: At::Target,
+            key: ObjectKey::new("", "ConfigMap", name),
+        }
+    }
+
+    #[test]
+    fn events_are_read_back_after_a_crash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let journal = Journal::open(&path).unwrap();
+        journal.write(creating("a")).unwrap();
+        drop(journal);
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"event\":\"creating\",\"at\":\"tar")
+            .unwrap();
+        let journal = Journal::open(&path).unwrap();
+        journal.write(creating("b")).unwrap();
+        assert_eq!(
+            Journal::open(&path).unwrap().events().unwrap(),
+            [creating("a"), creating("b")]
+        );
+    }
+
+    #[test]
+    fn a_damaged_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        fs::write(&path, "{\"event\":\"undone\"}\nnonsense\n").unwrap();
+        let error = Journal::open(&path).unwrap_err();
+        assert!(error.to_string().starts_with("line 2 of "), "{error}");
+    }
+
+    #[test]
+    fn the_file_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        Journal::open(&path).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! Moves an application, with its data, from one cluster to another: export, import, delete, the policies
+//! Move, Ping-Pong and Copy, and what makes them safe: a journal, `undo`, `resume`, and a report that
+//! leaves nothing out.
+//!
+//! Every operation takes connected clusters and a [`Run`], and returns a [`Report`] whose
+//! [`Report::exit_status`] is 0 only when everything that was asked for is at the target and verified.
+
+mod delete;
+mod endpoint;
+mod error;
+mod export;
+mod helper;
+mod import;
+mod journal;
+mod plan;
+mod policy;
+mod progress;
+mod quiesce;
+mod ready;
+mod report;
+mod run;
+mod state;
+mod survey;
+mod transfer;
+mod undo;
+mod values;
+
+pub use delete::{DeletePlan, DeleteStep, delete, plan_delete};
+pub use endpoint::{Endpoint, EndpointError, InputFile};
+pub use error::{Failed, MigrateError};
+pub use export::{ChartForm, ExportOptions, Exported, export};
+pub use import::{Existing, ImportOptions, import, open_chart};
+pub use journal::{Event, Journal, JournalError};
+pub use openshifter_volumes::Allow;
+pub use plan::{ExportPlan, plan_export};
+pub use policy::{MigrateOptions, Policy, PolicyPlan, migrate, plan_policy};
+pub use progress::{Progress, Silent};
+pub use report::{Action, ObjectEntry, Outcome, Report, Side, VolumeAction, VolumeEntry};
+pub use run::{HELPER_LABEL, RUN_LABEL, Run, RunId};
+pub use state::StateDir;
+pub use survey::list_volume;
+pub use undo::{Ends, resume, undo, way_on};
+pub use values::{ValuesError, merge_values, set_value};

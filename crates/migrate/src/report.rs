@@ -1,0 +1,433 @@
+//! The ledger of a run: one verdict for each object and each volume, for programs and for people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use openshifter_objects::{LeftOut, ObjectKey, Unlisted};
+use openshifter_refactor::{Change, Finding};
+use serde::{Deserialize, Serialize};
+
+use crate::RunId;
+
+/// How a run ended. Its number is the exit status of the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Everything that was asked for is there and was checked.
+    Complete,
+    /// Finished, with something missing; the report lists it.
+    Incomplete,
+    /// Failed before anything was changed.
+    FailedUnchanged,
+    /// Stopped half-way: `undo` and `resume` are possible.
+    Stopped,
+}
+
+/// What was done with an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Written into the chart.
+    Exported,
+    /// Made at the target.
+    Created,
+    /// Was there and was changed.
+    Updated,
+    /// Was there, with the same content.
+    Unchanged,
+    /// Was there and was left as it is.
+    Skipped,
+    /// Removed from the cluster.
+    Deleted,
+    /// Could not be done; the reason says why.
+    Failed,
+}
+
+/// What was done with a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VolumeAction {
+    /// Read into the chart.
+    Exported,
+    /// Written into an empty claim and read back equal.
+    Restored,
+    /// The claim held the same data already.
+    Equal,
+    /// The claim's own data was kept in a backup chart, then replaced.
+    Overwritten,
+    /// Not moved, as was asked for.
+    Skipped,
+    /// Never bound to a volume, so there is no data to move.
+    Unbound,
+    /// Could not be done; the detail says why.
+    Failed,
+}
+
+/// The verdict on one object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObjectEntry {
+    /// The object.
+    #[serde(flatten)]
+    pub key: ObjectKey,
+    /// What was done.
+    pub action: Action,
+    /// Why, or the cluster's answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Fields that refactoring changed, each with its rule and reason. Secret values are masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
+}
+
+/// The verdict on one volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VolumeEntry {
+    /// Name of the PersistentVolumeClaim.
+    pub claim: String,
+    /// What was done.
+    pub action: VolumeAction,
+    /// Number of entries that are no folders.
+    pub files: u64,
+    /// Sum of the sizes of all files, in bytes.
+    pub bytes: u64,
+    /// SHA-256 over the canonical list of files; equal lists have equal digests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Whether the data was read back and found equal.
+    pub verified: bool,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why, or what differed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Where the data that was there first is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<PathBuf>,
+}
+
+/// One end of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// Name of the cluster as the user gave it.
+    pub cluster: String,
+    /// Address of its API.
+    pub base: String,
+    /// Project or namespace.
+    pub namespace: String,
+}
+
+/// The ledger of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The run.
+    pub run: RunId,
+    /// What was asked for, as in `import`.
+    pub operation: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Where the application came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Side>,
+    /// Where it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Side>,
+    /// The chart that was written or read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<PathBuf>,
+    /// Objects, in the order in which they were treated.
+    pub objects: Vec<ObjectEntry>,
+    /// Volumes.
+    pub volumes: Vec<VolumeEntry>,
+    /// Objects that are not part of the application.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// Resource types that could not be listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlisted: Vec<Unlisted>,
+    /// What a person should look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// What is missing, each in a sentence. A run with losses is never complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losses: Vec<String>,
+    /// What ended the run early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// What to do next, each a sentence or a command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
+}
+
+impl Report {
+    /// Begins a report.
+    pub fn new(run: RunId, operation: &str) -> Self {
+        Self {
+            run,
+            operation: operation.to_owned(),
+            started: Timestamp::now(),
+            finished: None,
+            outcome: Outcome::FailedUnchanged,
+            source: None,
+            target: None,
+            chart: None,
+            objects: Vec::new(),
+            volumes: Vec::new(),
+            left_out: Vec::new(),
+            unlisted: Vec::new(),
+            findings: Vec::new(),
+            losses: Vec::new(),
+            error: None,
+            next: Vec::new(),
+        }
+    }
+
+    /// Notes the verdict on an object.
+    pub fn object(&mut self, key: ObjectKey, action: Action, reason: Option<String>) {
+        self.objects.push(ObjectEntry {
+            key,
+            action,
+            reason,
+            changes: Vec::new(),
+        });
+    }
+
+    /// Ends a run that came through: complete, unless something is missing.
+    pub fn finish(&mut self) {
+        self.finished = Some(Timestamp::now());
+        let failed = self
+            .objects
+            .iter()
+            .any(|entry| entry.action == Action::Failed)
+            || self
+                .volumes
+                .iter()
+                .any(|entry| entry.action == VolumeAction::Failed);
+        self.outcome = if failed || !self.losses.is_empty() {
+            Outcome::Incomplete
+        } else {
+            Outcome::Complete
+        };
+    }
+
+    /// Ends a run that failed.
+    pub fn fail(&mut self, error: String, changed: bool) {
+        self.finished = Some(Timestamp::now());
+        self.outcome = if changed {
+            Outcome::Stopped
+        } else {
+            Outcome::FailedUnchanged
+        };
+        self.error = Some(error);
+    }
+
+    /// 0: complete. 1: finished with something missing. 3: failed, nothing was changed. 4: stopped half-way.
+    pub fn exit_status(&self) -> u8 {
+        match self.outcome {
+            Outcome::Complete => 0,
+            Outcome::Incomplete => 1,
+            Outcome::FailedUnchanged => 3,
+            Outcome::Stopped => 4,
+        }
+    }
+
+    /// The report for a person, in plain text.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing into a string cannot fail.
+        let _ = self.write_text(&mut out);
+        out
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        let ended = match self.outcome {
+            Outcome::Complete => "complete: everything is there and was checked",
+            Outcome::Incomplete => "finished, but something is missing",
+            Outcome::FailedUnchanged => "failed, nothing was changed",
+            Outcome::Stopped => "stopped half-way",
+        };
+        write!(out, "{}", self.operation)?;
+        if let Some(side) = &self.source {
+            write!(out, " from {}/{}", side.cluster, side.namespace)?;
+        }
+        if let Some(side) = &self.target {
+            write!(out, " to {}/{}", side.cluster, side.namespace)?;
+        }
+        write!(out, ": {ended}")?;
+        if let Some(finished) = self.finished {
+            write!(
+                out,
+                " ({:.1} s)",
+                finished.duration_since(self.started).as_secs_f64()
+            )?;
+        }
+        writeln!(out)?;
+
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for entry in &self.objects {
+            *counts.entry(entry.action.word()).or_default() += 1;
+        }
+        if !counts.is_empty() {
+            let counts: Vec<String> = counts
+                .iter()
+                .map(|(word, n)| format!("{n} {word}"))
+                .collect();
+            writeln!(out, "  objects: {}", counts.join(", "))?;
+        }
+        for entry in self
+            .objects
+            .iter()
+            .filter(|entry| entry.action == Action::Failed)
+        {
+            writeln!(
+                out,
+                "    {}: {}",
+                entry.key,
+                entry.reason.as_deref().unwrap_or("failed")
+            )?;
+        }
+        for volume in &self.volumes {
+            write!(out, "  volume {}: {}", volume.claim, volume.action.word())?;
+            if !matches!(volume.action, VolumeAction::Skipped | VolumeAction::Unbound) {
+                write!(
+                    out,
+                    ", {} files, {}",
+                    volume.files,
+                    human_bytes(volume.bytes)
+                )?;
+                write!(out, ", {:.1} s", volume.seconds)?;
+            }
+            if volume.verified {
+                write!(out, ", verified")?;
+            }
+            if let Some(detail) = &volume.detail {
+                write!(out, " ({detail})")?;
+            }
+            if let Some(backup) = &volume.backup {
+                write!(out, "; what was there first: {}", backup.display())?;
+            }
+            writeln!(out)?;
+        }
+        if !self.left_out.is_empty() {
+            writeln!(
+                out,
+                "  left out: {} objects that are not the application's",
+                self.left_out.len()
+            )?;
+        }
+        for unlisted in &self.unlisted {
+            writeln!(
+                out,
+                "  not listed: {}: {}",
+                unlisted.resource, unlisted.reason
+            )?;
+        }
+        for finding in &self.findings {
+            writeln!(out, "  note: {}: {}", finding.object, finding.message)?;
+        }
+        for loss in &self.losses {
+            writeln!(out, "  missing: {loss}")?;
+        }
+        if let Some(chart) = &self.chart {
+            writeln!(out, "  chart: {}", chart.display())?;
+        }
+        if let Some(error) = &self.error {
+            writeln!(out, "  error: {error}")?;
+        }
+        for next in &self.next {
+            writeln!(out, "  next: {next}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Action {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Skipped => "skipped",
+            Self::Deleted => "deleted",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl VolumeAction {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Restored => "restored",
+            Self::Equal => "holds the same data already",
+            Self::Overwritten => "overwritten",
+            Self::Skipped => "skipped",
+            Self::Unbound => "never bound, no data to move",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A size as people write it: `12.3 MiB`.
+pub(crate) fn human_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let mut size = bytes as f64;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{size:.1} {}", UNITS[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_with_a_loss_is_not_complete() {
+        let mut report = Report::new(RunId::new(), "import");
+        report
+            .losses
+            .push("volume data: 1 file changed during the copy".into());
+        report.finish();
+        assert_eq!(report.exit_status(), 1);
+    }
+
+    #[test]
+    fn a_failed_volume_is_not_complete() {
+        let mut report = Report::new(RunId::new(), "import");
+        report.volumes.push(VolumeEntry {
+            claim: "data".into(),
+            action: VolumeAction::Failed,
+            files: 0,
+            bytes: 0,
+            digest: None,
+            verified: false,
+            seconds: 0.0,
+            detail: None,
+            backup: None,
+        });
+        report.finish();
+        assert_eq!(report.exit_status(), 1);
+    }
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!(human_bytes(17), "17 B");
+        assert_eq!(human_bytes(1_572_864), "1.5 MiB");
+    }
+}

@@ -1,0 +1,426 @@
+//! Undo takes back exactly what a run did; resume goes on where an import stopped.
+
+use std::path::PathBuf;
+
+use openshifter_cluster::{Cluster, Preconditions, Propagation};
+use openshifter_objects::ObjectKey;
+use openshifter_volumes::Allow;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Ended, Failed};
+use crate::export::ended;
+use crate::import::{Before, Existing, ImportOptions, import_after, open_chart};
+use crate::journal::{At, Event};
+use crate::run::RUN_LABEL;
+use crate::{Action, MigrateError, Report, Run, Side};
+
+/// What a run's journal says of its ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// What was asked for.
+    pub operation: String,
+    /// Where the application came from.
+    pub source: Option<Side>,
+    /// Where it went.
+    pub target: Option<Side>,
+}
+
+impl Ends {
+    /// Reads them from a run's journal.
+    ///
+    /// # Errors
+    /// When the journal says nothing: there was no such run.
+    pub fn of(run: &Run) -> Result<Self, MigrateError> {
+        run.journal
+            .events()?
+            .into_iter()
+            .find_map(|event| match event {
+                Event::Begin {
+                    operation,
+                    source,
+                    target,
+                    ..
+                } => Some(Self {
+                    operation,
+                    source,
+                    target,
+                }),
+                _ => None,
+            })
+            .ok_or_else(|| {
+                MigrateError::NotPossible(format!("nothing is known of a run {}", run.id))
+            })
+    }
+}
+
+/// What `resume` must know of an import. It lies in the run's own folder, which only its owner may read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Remembered {
+    chart: PathBuf,
+    values: Value,
+    existing: String,
+    overwrite_data: bool,
+    helper_image: Option<String>,
+    allow_crds: bool,
+    allow_links: bool,
+    allow_devices: bool,
+}
+
+impl Remembered {
+    pub(crate) fn new(chart: PathBuf, options: &ImportOptions) -> Self {
+        Self {
+            chart,
+            values: options.values.clone(),
+            existing: match options.existing {
+                Existing::Fail => "fail",
+                Existing::Skip => "skip",
+                Existing::Apply => "apply",
+            }
+            .to_owned(),
+            overwrite_data: options.overwrite_data,
+            helper_image: options.helper_image.clone(),
+            allow_crds: options.allow_crds,
+            allow_links: options.allow.escaping_links,
+            allow_devices: options.allow.devices,
+        }
+    }
+
+    fn options(&self) -> ImportOptions {
+        ImportOptions {
+            values: self.values.clone(),
+            existing: match self.existing.as_str() {
+                "skip" => Existing::Skip,
+                "apply" => Existing::Apply,
+                _ => Existing::Fail,
+            },
+            overwrite_data: self.overwrite_data,
+            helper_image: self.helper_image.clone(),
+            allow_crds: self.allow_crds,
+            allow: Allow {
+                escaping_links: self.allow_links,
+                devices: self.allow_devices,
+            },
+            ..ImportOptions::default()
+        }
+    }
+}
+
+/// Goes on with an import that stopped half-way.
+///
+/// # Errors
+/// When the run was no import, or the import fails again.
+pub async fn resume(run: &Run, target: &Cluster) -> Ended {
+    let fail = |error: MigrateError| {
+        Box::new(Failed {
+            error,
+            report: Report::new(run.id.clone(), "resume"),
+        })
+    };
+    let events = run.journal.events().map_err(|error| fail(error.into()))?;
+    let begun = events.iter().find_map(|event| match event {
+        Event::Begin {
+            operation,
+            target: Some(side),
+            options,
+            ..
+        } if operation == "import" => Some((side.namespace.clone(), options.clone())),
+        _ => None,
+    });
+    let Some((namespace, options)) = begun else {
+        return Err(fail(MigrateError::NotPossible(format!(
+            "run {} is no import that could go on; its report says what to do",
+            run.id
+        ))));
+    };
+    if events.iter().any(|event| matches!(event, Event::Undone)) {
+        return Err(fail(MigrateError::NotPossible(format!(
+            "run {} was undone",
+            run.id
+        ))));
+    }
+    let remembered: Remembered = serde_json::from_value(options).map_err(|error| {
+        fail(MigrateError::NotPossible(format!(
+            "the journal does not say what to import: {error}"
+        )))
+    })?;
+    let spool = run
+        .state
+        .spool()
+        .map_err(|source| fail(MigrateError::State { source }))?;
+    let mut options = remembered.options();
+    let chart = open_chart(&remembered.chart, spool.path(), options.allow)
+        .await
+        .map_err(fail)?;
+    options.origin = Some(remembered.chart.clone());
+    // What was in a claim before this run touched it is in its backup; what is there now is this run's own.
+    let before = Before {
+        kept: events.iter().find_map(|event| match event {
+            Event::VolumeOverwriting { backup, .. } => Some(backup.clone()),
+            _ => None,
+        }),
+    };
+    import_after(run, &chart, target, &namespace, &options, &before).await
+}
+
+/// Takes back what a run changed: removes what it created, gives back what it changed and scaled.
+///
+/// `cluster` gives the cluster of an end; it is asked only for ends at which something is to be taken back.
+///
+/// # Errors
+/// When the source was deleted (the target would be the last copy), or a step fails; `undo` can be tried again.
+pub async fn undo(run: &Run, source: Option<&Cluster>, target: Option<&Cluster>) -> Ended {
+    let mut report = Report::new(run.id.clone(), "undo");
+    let result = run
+        .or_cancelled(work(run, source, target, &mut report))
+        .await;
+    ended(run, report, result)
+}
+
+async fn work(
+    run: &Run,
+    source: Option<&Cluster>,
+    target: Option<&Cluster>,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let ends = Ends::of(run)?;
+    report.source.clone_from(&ends.source);
+    report.target.clone_from(&ends.target);
+    let events = run.journal.events()?;
+    if events.iter().any(|event| matches!(event, Event::Undone)) {
+        return Err(MigrateError::NotPossible(format!(
+            "run {} was undone already",
+            run.id
+        )));
+    }
+    if events
+        .iter()
+        .any(|event| matches!(event, Event::DeletedApplication { at: At::Source }))
+    {
+        let way_back = kept_chart(&events, At::Source, &ends)
+            .map(|command| format!("; its chart is kept: {command} brings it back"))
+            .unwrap_or_default();
+        return Err(MigrateError::NotPossible(format!(
+            "run {} deleted the application at its source: what is at the target may be the last copy, so it is not removed{way_back}",
+            run.id
+        )));
+    }
+    let end = |at: At| {
+        let (cluster, side) = match at {
+            At::Source => (source, &ends.source),
+            // An import has one end, a delete too.
+            At::Target => (target, &ends.target),
+        };
+        match (cluster, side) {
+            (Some(cluster), Some(side)) => Ok((cluster, side.namespace.as_str())),
+            _ => Err(MigrateError::NotPossible(format!(
+                "run {} changed something at its {}: say which cluster that is",
+                run.id,
+                match at {
+                    At::Source => "source (--from)",
+                    At::Target => "target (--to)",
+                }
+            ))),
+        }
+    };
+    run.progress.stage(&format!("taking back run {}", run.id));
+    for event in events.iter().rev() {
+        match event {
+            Event::Creating { at, key } => {
+                let (cluster, namespace) = end(*at)?;
+                let uid = events.iter().find_map(|event| match event {
+                    Event::Created { at: there, key: made, uid } if there == at && made == key => {
+                        Some(uid.as_str())
+                    }
+                    _ => None,
+                });
+                remove(run, cluster, namespace, key, uid, report).await?;
+            }
+            Event::Changing { at, key, before } => {
+                let (cluster, namespace) = end(*at)?;
+                put_back(cluster, namespace, key, before, report).await?;
+            }
+            Event::Scaling { at, key, from, .. } => {
+                let back = events.iter().any(|event| {
+                    matches!(event, Event::Rescaled { at: there, key: scaled } if there == at && scaled == key)
+                });
+                if !back {
+                    let (cluster, namespace) = end(*at)?;
+                    let failed =
+                        |source| MigrateError::Object { key: key.clone(), done: "scaled back", source };
+                    match cluster.scale(&key.kind, Some(namespace), &key.name, *from).await {
+                        Ok(()) => report.object(
+                            key.clone(),
+                            Action::Updated,
+                            Some(format!("scaled back to {from}")),
+                        ),
+                        Err(error) if error.is_not_found() => {}
+                        Err(error) => return Err(failed(error)),
+                    }
+                }
+            }
+            Event::VolumeOverwriting { claim, backup } => report.next.push(format!(
+                "the data that was in claim {claim} first is in {}: `openshifter import {} --overwrite-data` brings it back",
+                backup.display(),
+                backup.display()
+            )),
+            Event::NamespaceCreating { namespace, .. } => report
+                .next
+                .push(format!("the project {namespace} stays, since this run made it but others may use it by now")),
+            _ => {}
+        }
+    }
+    run.journal.write(Event::Undone)?;
+    Ok(())
+}
+
+/// The command that imports the chart which was kept before a deletion.
+fn kept_chart(events: &[Event], end: At, ends: &Ends) -> Option<String> {
+    let chart = events.iter().find_map(|event| match event {
+        Event::ChartKept { at, chart } if *at == end => Some(chart),
+        _ => None,
+    })?;
+    let side = match end {
+        At::Source => ends.source.as_ref(),
+        At::Target => ends.target.as_ref(),
+    }?;
+    Some(format!(
+        "openshifter import {} --to {} -n {} --existing apply",
+        chart.display(),
+        side.cluster,
+        side.namespace
+    ))
+}
+
+/// What a run that ended in the middle left to be done, for a list of runs.
+///
+/// # Errors
+/// When its journal cannot be read.
+pub fn way_on(run: &Run) -> Result<Option<String>, MigrateError> {
+    if run.journal.status()?.is_some() {
+        return Ok(None);
+    }
+    let events = run.journal.events()?;
+    let ends = Ends::of(run)?;
+    let deleted =
+        events.iter().any(|event| matches!(event, Event::DeletedApplication { at: At::Source }));
+    let kept = kept_chart(&events, At::Source, &ends).filter(|_| deleted);
+    Ok(Some(match kept {
+        Some(command) => command,
+        None if ends.operation == "import" => {
+            format!("openshifter resume {id}, or openshifter undo {id}", id = run.id)
+        }
+        None => format!("openshifter undo {}", run.id),
+    }))
+}
+
+/// Removes an object that the run created: its label and, where it is known, its uid must match.
+async fn remove(
+    run: &Run,
+    cluster: &Cluster,
+    namespace: &str,
+    key: &ObjectKey,
+    uid: Option<&str>,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let failed = |source| MigrateError::Object {
+        key: key.clone(),
+        done: "deleted",
+        source,
+    };
+    let cluster_scoped = cluster
+        .discovery()
+        .await?
+        .find(&key.kind)
+        .is_some_and(|resource| !resource.namespaced);
+    let namespace = (!cluster_scoped).then_some(namespace);
+    let Some(live) = cluster
+        .get(&key.kind, namespace, &key.name)
+        .await
+        .map_err(failed)?
+    else {
+        return Ok(());
+    };
+    let ours = live.label(RUN_LABEL) == Some(run.id.as_str())
+        && uid.is_none_or(|uid| live.uid() == Some(uid));
+    if !ours {
+        report.object(
+            key.clone(),
+            Action::Skipped,
+            Some("it is not the one that this run made".to_owned()),
+        );
+        return Ok(());
+    }
+    let exactly = Preconditions {
+        uid: live.uid().map(str::to_owned),
+        resource_version: None,
+    };
+    cluster
+        .delete(
+            &key.kind,
+            namespace,
+            &key.name,
+            &exactly,
+            Propagation::Background,
+        )
+        .await
+        .map_err(failed)?;
+    let gone = live.uid().map(str::to_owned);
+    cluster
+        .wait(
+            &key.kind,
+            namespace,
+            &key.name,
+            std::time::Duration::from_secs(300),
+            |live| live.is_none_or(|live| live.uid() != gone.as_deref()),
+        )
+        .await
+        .map_err(failed)?;
+    report.object(key.clone(), Action::Deleted, None);
+    Ok(())
+}
+
+/// Gives an object the body that it had.
+async fn put_back(
+    cluster: &Cluster,
+    namespace: &str,
+    key: &ObjectKey,
+    before: &openshifter_objects::Object,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let failed = |source| MigrateError::Object {
+        key: key.clone(),
+        done: "changed back",
+        source,
+    };
+    let Some(live) = cluster
+        .get(&key.kind, Some(namespace), &key.name)
+        .await
+        .map_err(failed)?
+    else {
+        report.object(key.clone(), Action::Skipped, Some("it is gone".to_owned()));
+        return Ok(());
+    };
+    if live.uid() != before.uid() {
+        report.object(
+            key.clone(),
+            Action::Skipped,
+            Some("it is another one by now".to_owned()),
+        );
+        return Ok(());
+    }
+    let mut body = before.clone();
+    body.value_mut()["metadata"]["resourceVersion"] =
+        live.resource_version().unwrap_or_default().into();
+    cluster
+        .replace(Some(namespace), &body)
+        .await
+        .map_err(failed)?;
+    report.object(
+        key.clone(),
+        Action::Updated,
+        Some("has its former content".to_owned()),
+    );
+    Ok(())
+}
