@@ -103,6 +103,10 @@ fn genuine(args: &[String]) -> Result<()> {
     ]);
     cargo.args(["--test", "genuine"]).args(args);
     cargo.env("OPENSHIFTER_TEST_TOOLS", &tools);
+    // Its tests wait for clusters most of the time.
+    if env::var_os("RUST_TEST_THREADS").is_none() {
+        cargo.env("RUST_TEST_THREADS", "8");
+    }
     run(&mut cargo)
 }
 

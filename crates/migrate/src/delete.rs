@@ -111,7 +111,19 @@ pub async fn plan_delete(
     selector: Option<&Selector>,
     with_data: bool,
 ) -> Result<DeletePlan, MigrateError> {
+    let (plan, _) = plan_with_objects(cluster, namespace, selector, with_data).await?;
+    Ok(plan)
+}
+
+/// [`plan_delete`], and the objects as they are.
+pub(crate) async fn plan_with_objects(
+    cluster: &Cluster,
+    namespace: &str,
+    selector: Option<&Selector>,
+    with_data: bool,
+) -> Result<(DeletePlan, Vec<Object>), MigrateError> {
     let (inventory, _) = inventory(cluster, namespace, selector).await?;
+    let objects = inventory.objects.clone();
     let (claims, others): (Vec<Object>, Vec<Object>) = inventory
         .objects
         .into_iter()
@@ -131,13 +143,14 @@ pub async fn plan_delete(
         steps.push(claims.iter().filter_map(step).collect());
     }
     steps.retain(|wave: &Vec<DeleteStep>| !wave.is_empty());
-    Ok(DeletePlan {
+    let plan = DeletePlan {
         at: side(cluster, namespace),
         steps,
         kept_claims,
         left_out: inventory.left_out,
         unlisted: inventory.unlisted,
-    })
+    };
+    Ok((plan, objects))
 }
 
 fn step(object: &Object) -> Option<DeleteStep> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use openshifter_chart::ChartError;
 use openshifter_cluster::ClusterError;
 use openshifter_objects::{KnobError, ObjectKey};
-use openshifter_volumes::VolumeError;
+use openshifter_volumes::{Refusal, VolumeError};
 
 use crate::{JournalError, Report, ValuesError};
 
@@ -18,6 +18,15 @@ pub enum MigrateError {
     /// The chart is damaged, hostile or cannot be written.
     #[error(transparent)]
     Chart(#[from] ChartError),
+    /// A chart cannot be opened, or is damaged or hostile.
+    #[error("the chart {} cannot be used", path.display())]
+    OpenChart {
+        /// What was given.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ChartError,
+    },
     /// A volume could not be read or written.
     #[error("volume {claim}: {what}")]
     Volume {
@@ -179,6 +188,13 @@ impl MigrateError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Cluster(error) | Self::Object { source: error, .. } => error.hint(),
+            Self::Chart(error) | Self::OpenChart { source: error, .. } => match error {
+                ChartError::Volume {
+                    source: VolumeError::Refused { why, .. },
+                    ..
+                } => allowed_by(why),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -196,6 +212,15 @@ impl MigrateError {
             cause = error.source();
         }
         text
+    }
+}
+
+/// What lets an entry of a volume in after all.
+fn allowed_by(why: &Refusal) -> Option<String> {
+    match why {
+        Refusal::EscapingLink { .. } => Some("`--allow links` lets such links in".to_owned()),
+        Refusal::Device => Some("`--allow devices` lets device nodes in".to_owned()),
+        _ => None,
     }
 }
 

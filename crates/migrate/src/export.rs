@@ -102,7 +102,7 @@ pub(crate) async fn export_as(
 ) -> Result<Exported, Box<Failed>> {
     let mut report = Report::new(run.id.clone(), "export");
     report.source = Some(side(source, namespace));
-    let helpers = Helpers::new(run, source, namespace);
+    let helpers = Helpers::new(run, source, namespace, role.at);
     let mut quiesced = Quiesced::default();
     let result = run
         .or_cancelled(work(
@@ -220,7 +220,11 @@ async fn work(
     report.left_out.clone_from(&inventory.left_out);
     report.unlisted.clone_from(&inventory.unlisted);
     report.unlisted.extend(crd_trouble);
-    for unlisted in report.unlisted.iter().filter(|unlisted| unlisted.may_be_a_loss()) {
+    for unlisted in report
+        .unlisted
+        .iter()
+        .filter(|unlisted| unlisted.may_be_a_loss())
+    {
         report.losses.push(format!(
             "objects of {} were not read: {}",
             unlisted.resource, unlisted.reason

@@ -9,6 +9,7 @@ use openshifter_volumes::commands::{self, Probe, Tar};
 use serde_json::{Value, json};
 
 use crate::MigrateError;
+use crate::journal::{At, Event};
 use crate::run::{HELPER_LABEL, RUN_LABEL, Run};
 
 /// How long a helper pod may take to start: pulling an image and attaching a volume included.
@@ -53,6 +54,7 @@ pub(crate) struct Helpers<'a> {
     run: &'a Run,
     cluster: &'a Cluster,
     namespace: &'a str,
+    at: At,
     made: Mutex<Made>,
 }
 
@@ -67,20 +69,44 @@ pub(crate) fn pods() -> GroupKind {
 }
 
 impl<'a> Helpers<'a> {
-    pub(crate) fn new(run: &'a Run, cluster: &'a Cluster, namespace: &'a str) -> Self {
+    pub(crate) fn new(run: &'a Run, cluster: &'a Cluster, namespace: &'a str, at: At) -> Self {
+        // An earlier part of the run has used up some names.
+        let made = Made {
+            count: started(run).count(),
+            names: Vec::new(),
+        };
         Self {
             run,
             cluster,
             namespace,
-            made: Mutex::default(),
+            at,
+            made: Mutex::new(made),
         }
     }
 
-    /// A container that runs already, mounts the whole claim writable or not, and has `tar`.
+    /// Removes what an earlier part of this run could not, since it was killed: its pods keep claims from being
+    /// deleted, and may still write.
+    pub(crate) async fn remove_left_behind(&self) -> Result<(), MigrateError> {
+        for (_, name) in started(self.run).filter(|(at, _)| *at == self.at) {
+            let live = self
+                .cluster
+                .get(&pods(), Some(self.namespace), &name)
+                .await?;
+            if live.is_some_and(|pod| pod.label(RUN_LABEL) == Some(self.run.id.as_str())) {
+                self.remove(&name).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// A container that runs already, mounts the whole claim writable or not, and has a `tar` that reads nothing but
+    /// the claim.
     pub(crate) async fn running(&self, claim: &str, pods: &[Object]) -> Option<Door> {
         for pod in pods.iter().filter(|pod| is_running(pod)) {
             for (container, path) in mounts_whole(pod, claim) {
-                if let Ok(Some(probe)) = self.probe(pod.name(), &container, &path).await {
+                if let Ok(Some(probe)) = self.probe(pod.name(), &container, &path).await
+                    && sees_the_claim_alone(&probe)
+                {
                     return Some(Door {
                         pod: pod.name().to_owned(),
                         container,
@@ -144,6 +170,14 @@ impl<'a> Helpers<'a> {
             &name, self.run, claim, candidate, node, read_only, restricted,
         )
         .map_err(|error| Refused::Error(MigrateError::NotPossible(error.to_string())))?;
+        let event = Event::HelperStarting {
+            at: self.at,
+            pod: name.clone(),
+        };
+        self.run
+            .journal
+            .write(event)
+            .map_err(|error| Refused::Error(error.into()))?;
         match self
             .cluster
             .create(Some(self.namespace), &pod, openshifter_cluster::DryRun::No)
@@ -287,6 +321,15 @@ impl<'a> Helpers<'a> {
             self.remove(&name).await;
         }
     }
+}
+
+/// Helper pods that this run has started so far, each with its end.
+fn started(run: &Run) -> impl Iterator<Item = (At, String)> + use<> {
+    let events = run.journal.events().unwrap_or_default();
+    events.into_iter().filter_map(|event| match event {
+        Event::HelperStarting { at, pod } => Some((at, pod)),
+        _ => None,
+    })
 }
 
 enum Refused {
@@ -433,6 +476,12 @@ fn helper_pod(
         });
     }
     Object::from_value(pod)
+}
+
+/// Whether an archive made here holds the volume and nothing that is mounted inside of it: only GNU tar is told to
+/// stay on one file system.
+fn sees_the_claim_alone(probe: &Probe) -> bool {
+    probe.tar == Tar::Gnu || probe.nested_mounts.is_empty()
 }
 
 fn is_running(pod: &Object) -> bool {
@@ -602,6 +651,18 @@ mod tests {
             {"name": "config", "mountPath": "/data/conf"},
         ]));
         assert!(mounts_whole(&nested, "data").is_empty());
+    }
+
+    #[test]
+    fn a_small_tar_is_not_used_where_something_is_mounted_inside() {
+        let probe = |tar, nested: &[&str]| Probe {
+            tar,
+            nested_mounts: nested.iter().map(|&path| path.to_owned()).collect(),
+            ..Probe::default()
+        };
+        assert!(sees_the_claim_alone(&probe(Tar::BusyBox, &[])));
+        assert!(!sees_the_claim_alone(&probe(Tar::BusyBox, &["/data/conf"])));
+        assert!(sees_the_claim_alone(&probe(Tar::Gnu, &["/data/conf"])));
     }
 
     #[test]

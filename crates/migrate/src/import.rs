@@ -21,6 +21,8 @@ use crate::{MigrateError, Report, Run};
 
 mod builds;
 mod crds;
+mod jobs;
+mod leave;
 mod objects;
 mod prepare;
 mod volumes;
@@ -54,6 +56,9 @@ pub struct ImportOptions {
     pub helper_image: Option<String>,
     /// Whether CustomResourceDefinitions of the chart may be created.
     pub allow_crds: bool,
+    /// Whether the chart may hold what grants rights beyond the project: privileged pods, grants of security context
+    /// constraints.
+    pub allow_beyond_project: bool,
     /// What was allowed in volumes when the chart was opened; `resume` opens it again.
     pub allow: Allow,
     /// How long the application may take to be ready.
@@ -78,6 +83,7 @@ impl Default for ImportOptions {
             origin: None,
             helper_image: None,
             allow_crds: false,
+            allow_beyond_project: false,
             allow: Allow::default(),
             patience: Duration::from_secs(600),
             dry_run: false,
@@ -92,13 +98,21 @@ impl Default for ImportOptions {
 /// # Errors
 /// When it is no chart, or is damaged or hostile.
 pub async fn open_chart(path: &Path, spool: &Path, allow: Allow) -> Result<Chart, MigrateError> {
-    let (path, spool) = (path.to_owned(), spool.to_owned());
-    let chart = tokio::task::spawn_blocking(move || Chart::open_any(&path, &spool))
+    let named = |source| MigrateError::OpenChart {
+        path: path.to_owned(),
+        source,
+    };
+    let (given, spool) = (path.to_owned(), spool.to_owned());
+    let chart = tokio::task::spawn_blocking(move || Chart::open_any(&given, &spool))
         .await
         .map_err(|error| MigrateError::State {
             source: std::io::Error::other(error),
-        })??;
-    verify(chart, allow).await
+        })?
+        .map_err(named)?;
+    match verify(chart, allow).await {
+        Err(MigrateError::Chart(source)) => Err(named(source)),
+        verified => verified,
+    }
 }
 
 /// Imports a verified chart.
@@ -140,7 +154,7 @@ pub(crate) async fn import_after(
             .clone()
             .unwrap_or_else(|| chart.dir().to_owned()),
     );
-    let helpers = Helpers::new(run, target, namespace);
+    let helpers = Helpers::new(run, target, namespace, At::Target);
     let mut quiesced = Quiesced::default();
     let result = run
         .or_cancelled(work(
@@ -185,7 +199,10 @@ async fn work(
         .state
         .spool()
         .map_err(|source| MigrateError::State { source })?;
-    let prepared = prepare::prepare(chart, options, namespace, spool.path()).await?;
+    let mut prepared = prepare::prepare(chart, options, namespace, spool.path()).await?;
+    if !jobs::can_suspend(&target.version().await?.kubernetes) {
+        jobs::hold_without_suspend(&mut prepared.objects, &mut prepared.findings);
+    }
     report.findings.clone_from(&prepared.findings);
     report.left_out.clone_from(&prepared.left_out);
     report.losses.extend(prepared.losses.iter().cloned());
@@ -193,6 +210,7 @@ async fn work(
     run.progress
         .stage(&format!("looking at {}/{namespace}", target.name()));
     let there = target.namespace_exists(namespace).await?;
+    leave::check(&prepared, options)?;
     crds::check(target, &prepared, options).await?;
     let decided = objects::decide(
         run,
@@ -229,6 +247,7 @@ async fn work(
             namespace: namespace.to_owned(),
         })?;
         target.ensure_namespace(namespace).await?;
+        objects::settled(target, namespace).await;
     }
 
     run.progress.stage("creating the objects, stopped");

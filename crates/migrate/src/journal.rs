@@ -105,6 +105,13 @@ pub enum Event {
         /// Its resourceVersion afterwards.
         resource_version: String,
     },
+    /// A short-lived pod of our own is started.
+    HelperStarting {
+        /// Which end.
+        at: At,
+        /// Name of the pod.
+        pod: String,
+    },
     /// A workload is scaled for the time of the copy.
     Scaling {
         /// Which end.
@@ -264,19 +271,20 @@ impl Journal {
             .clone())
     }
 
-    /// Whether a cluster was changed, helper pods aside.
+    /// Whether a cluster was changed and is so still, helper pods aside.
     pub fn changed_something(&self) -> bool {
         self.events().is_ok_and(|events| {
-            events.iter().any(|event| {
-                !matches!(
-                    event,
-                    Event::Begin { .. }
-                        | Event::ChartKept { .. }
-                        | Event::Finished { .. }
-                        | Event::VolumeVerified { .. }
-                        | Event::Rescaled { .. }
-                        | Event::Scaling { .. }
-                )
+            events.iter().any(|event| match event {
+                Event::Begin { .. }
+                | Event::ChartKept { .. }
+                | Event::Finished { .. }
+                | Event::HelperStarting { .. }
+                | Event::VolumeVerified { .. }
+                | Event::Rescaled { .. } => false,
+                Event::Scaling { at, key, .. } => !events.iter().any(|event| {
+                    matches!(event, Event::Rescaled { at: end, key: scaled } if end == at && scaled == key)
+                }),
+                _ => true,
             })
         })
     }
@@ -294,6 +302,7 @@ impl Journal {
                 Event::NamespaceCreating { at, .. }
                 | Event::Creating { at, .. }
                 | Event::Changing { at, .. }
+                | Event::HelperStarting { at, .. }
                 | Event::Scaling { at, .. }
                 | Event::Deleting { at, .. } => at,
                 _ => continue,
@@ -367,6 +376,33 @@ mod tests {
         fs::write(&path, "{\"event\":\"undone\"}\nnonsense\n").unwrap();
         let error = Journal::open(&path).unwrap_err();
         assert!(error.to_string().starts_with("line 2 of "), "{error}");
+    }
+
+    #[test]
+    fn what_was_scaled_back_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal.jsonl")).unwrap();
+        let key = ObjectKey::new("apps", "Deployment", "web");
+        let pod = "openshifter-1".to_owned();
+        journal
+            .write(Event::HelperStarting {
+                at: At::Source,
+                pod,
+            })
+            .unwrap();
+        assert!(!journal.changed_something());
+        assert_eq!(journal.touched().unwrap(), (true, false));
+        let scaling = Event::Scaling {
+            at: At::Source,
+            key: key.clone(),
+            from: 2,
+            to: 0,
+        };
+        journal.write(scaling).unwrap();
+        assert!(journal.changed_something());
+        let at = At::Source;
+        journal.write(Event::Rescaled { at, key }).unwrap();
+        assert!(!journal.changed_something());
     }
 
     #[test]

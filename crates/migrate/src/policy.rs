@@ -6,11 +6,12 @@ use std::str::FromStr;
 
 use openshifter_chart::Chart;
 use openshifter_cluster::Cluster;
-use openshifter_objects::{GroupKind, Selector};
+use openshifter_objects::{GroupKind, Object, ObjectKey, Selector};
 use openshifter_volumes::Allow;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::delete::{DeletePlan, carry_out, plan_delete};
+use crate::delete::{DeletePlan, carry_out, plan_delete, plan_with_objects};
 use crate::error::{Ended, Failed};
 use crate::export::{Role, ended, export_as, side, verify};
 use crate::import::{Before, ImportOptions, import_after};
@@ -243,8 +244,10 @@ pub async fn migrate(
             options: serde_json::Value::Null,
         })
         .map_err(|error| {
+            let error = MigrateError::from(error);
+            report.fail(error.chain(), false);
             Box::new(Failed {
-                error: error.into(),
+                error,
                 report: report.clone(),
             })
         })?;
@@ -323,16 +326,18 @@ impl Work<'_> {
                     )));
                 }
                 let deletes = self.deletes()?;
-                state.quiesced = Quiesced::default();
-                self.delete(self.source, deletes, At::Source, report).await
+                self.delete(self.source, deletes, &chart, At::Source, state, report)
+                    .await
             }
             (Policy::Move, true) => {
                 let deletes = self.deletes()?;
                 state.restore = Some(self.restore_command(&chart));
-                let event = Event::ChartKept { at: At::Source, chart: chart.dir().to_owned() };
+                let event = Event::ChartKept {
+                    at: At::Source,
+                    chart: chart.dir().to_owned(),
+                };
                 run.journal.write(event)?;
-                state.quiesced = Quiesced::default();
-                self.delete(self.source, deletes, At::Source, report)
+                self.delete(self.source, deletes, &chart, At::Source, state, report)
                     .await?;
                 import_options.existing = Existing::Apply;
                 self.import(&chart, &import_options, &before, report)
@@ -349,10 +354,14 @@ impl Work<'_> {
                         self.target.name(),
                         self.target_namespace
                     ));
-                    let event = Event::ChartKept { at: At::Target, chart: backup.clone() };
+                    let event = Event::ChartKept {
+                        at: At::Target,
+                        chart: backup.clone(),
+                    };
                     run.journal.write(event)?;
+                    let kept = Chart::open(&backup)?;
                     before.kept = Some(backup);
-                    self.delete(self.target, deletes, At::Target, report)
+                    self.delete(self.target, deletes, &kept, At::Target, state, report)
                         .await?;
                 }
                 import_options.overwrite_data = true;
@@ -452,11 +461,14 @@ impl Work<'_> {
         }
     }
 
+    /// Deletes what was shown and is in `chart` as it is there now.
     async fn delete(
         &self,
         cluster: &Cluster,
         plan: &DeletePlan,
+        chart: &Chart,
         at: At,
+        state: &mut State,
         report: &mut Report,
     ) -> Result<(), MigrateError> {
         // Stopping the workloads has changed them since the plan was shown: look again, and take what was shown.
@@ -464,7 +476,7 @@ impl Work<'_> {
             At::Source => self.options.export.selector.as_ref(),
             At::Target => None,
         };
-        let now = plan_delete(
+        let (now, live) = plan_with_objects(
             cluster,
             &plan.at.namespace,
             selector,
@@ -472,6 +484,13 @@ impl Work<'_> {
         )
         .await?;
         let plan = now.only_what_was_shown(plan);
+        if let Some(key) = not_as_kept(&plan, &live, &chart.objects()?) {
+            return Err(MigrateError::ChangedMeanwhile { key });
+        }
+        if at == At::Source {
+            // They are deleted, so nothing is left that could go on.
+            state.quiesced = Quiesced::default();
+        }
         self.run
             .or_cancelled(carry_out(self.run, cluster, &plan, at, report))
             .await
@@ -529,6 +548,38 @@ impl Work<'_> {
     }
 }
 
+/// The first object of a plan that the chart does not hold as it is at the cluster: it would be lost.
+fn not_as_kept(plan: &DeletePlan, live: &[Object], kept: &[Object]) -> Option<ObjectKey> {
+    plan.steps.iter().flatten().find_map(|step| {
+        let by_uid = |object: &&Object| object.uid() == Some(step.uid.as_str());
+        let (live, kept) = (live.iter().find(by_uid), kept.iter().find(by_uid));
+        let same = match (live, kept) {
+            (Some(live), Some(kept)) => content(live) == content(kept),
+            _ => false,
+        };
+        (!same).then(|| step.key.clone())
+    })
+}
+
+/// What a person wrote into an object: no status, no bookkeeping, and not the replicas, which stopping it changes.
+fn content(object: &Object) -> Value {
+    let mut value = object.value().clone();
+    // Controllers add tokens to accounts, and bind claims, whenever they get to it.
+    let by_controllers: &[&str] = match object.kind() {
+        "ServiceAccount" if object.group().is_empty() => &["secrets", "imagePullSecrets"],
+        _ => &[],
+    };
+    if let Some(fields) = value.as_object_mut() {
+        for field in ["metadata", "status"].iter().chain(by_controllers) {
+            fields.remove(*field);
+        }
+        if let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.remove("replicas");
+        }
+    }
+    value
+}
+
 /// Takes over what a part of the run reports.
 fn absorb(report: &mut Report, part: Report) {
     report.objects.extend(part.objects);
@@ -544,4 +595,99 @@ fn absorb(report: &mut Report, part: Report) {
 fn take(report: &mut Report, failed: Failed) -> MigrateError {
     absorb(report, failed.report);
     failed.error
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{DeleteStep, Side};
+
+    fn object(kind: &str, uid: &str, extra: Value) -> Object {
+        let mut value = json!({"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web", "uid": uid,
+            "resourceVersion": "1"}});
+        if let Some(extra) = extra.as_object() {
+            for (key, more) in extra {
+                value[key] = more.clone();
+            }
+        }
+        Object::from_value(value).unwrap()
+    }
+
+    fn plan(objects: &[Object]) -> DeletePlan {
+        let steps = objects
+            .iter()
+            .map(|object| DeleteStep {
+                key: object.key(),
+                uid: object.uid().unwrap_or_default().to_owned(),
+                resource_version: "1".to_owned(),
+                generation: None,
+            })
+            .collect();
+        DeletePlan {
+            at: Side {
+                cluster: "c".to_owned(),
+                base: "b".to_owned(),
+                namespace: "n".to_owned(),
+            },
+            steps: vec![steps],
+            kept_claims: Vec::new(),
+            left_out: Vec::new(),
+            unlisted: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn stopping_a_workload_is_no_change() {
+        let kept = [object(
+            "Deployment",
+            "u",
+            json!({"spec": {"replicas": 2, "x": 1}, "status": {"a": 1}}),
+        )];
+        let live = [object(
+            "Deployment",
+            "u",
+            json!({"spec": {"replicas": 0, "x": 1}, "status": {"a": 2}}),
+        )];
+        assert_eq!(not_as_kept(&plan(&live), &live, &kept), None);
+    }
+
+    #[test]
+    fn what_was_changed_after_the_export_is_not_deleted() {
+        let kept = [object(
+            "Deployment",
+            "u",
+            json!({"spec": {"replicas": 2, "x": 1}}),
+        )];
+        let live = [object(
+            "Deployment",
+            "u",
+            json!({"spec": {"replicas": 2, "x": 2}}),
+        )];
+        assert_eq!(not_as_kept(&plan(&live), &live, &kept), Some(live[0].key()));
+    }
+
+    #[test]
+    fn what_is_not_in_the_chart_is_not_deleted() {
+        let live = [object("Deployment", "another", json!({"spec": {}}))];
+        let kept = [object("Deployment", "u", json!({"spec": {}}))];
+        assert_eq!(not_as_kept(&plan(&live), &live, &kept), Some(live[0].key()));
+    }
+
+    #[test]
+    fn only_what_was_shown_is_deleted() {
+        let (old, new) = (
+            object("Deployment", "u", json!({})),
+            object("Deployment", "v", json!({})),
+        );
+        let now = plan(&[old.clone(), new]).only_what_was_shown(&plan(&[old]));
+        let uids: Vec<&str> = now
+            .steps
+            .iter()
+            .flatten()
+            .map(|step| step.uid.as_str())
+            .collect();
+        assert_eq!(uids, ["u"]);
+    }
 }

@@ -126,10 +126,22 @@ pub(crate) async fn quiesce(
             from: replicas,
             to: 0,
         })?;
-        quiesced.workloads.push((key.clone(), replicas));
-        cluster
+        if let Err(error) = cluster
             .scale(&key.kind, Some(namespace), &key.name, 0)
-            .await?;
+            .await
+        {
+            if error
+                .status()
+                .is_some_and(|status| (400..500).contains(&status))
+            {
+                // The server's no is certain: there is nothing to take back.
+                run.journal.write(Event::Rescaled { at, key })?;
+            } else {
+                quiesced.workloads.push((key, replicas));
+            }
+            return Err(error.into());
+        }
+        quiesced.workloads.push((key, replicas));
     }
     if quiesced.workloads.is_empty() {
         return Ok(());
@@ -168,7 +180,12 @@ pub(crate) async fn release(
             .scale(&key.kind, Some(namespace), &key.name, replicas)
             .await
         {
-            Ok(()) => run.journal.write(Event::Rescaled { at, key })?,
+            // It is done; that an undo would do it once more does no harm.
+            Ok(()) => {
+                if let Err(error) = run.journal.write(Event::Rescaled { at, key }) {
+                    tracing::warn!(%error, "a scaling could not be journaled");
+                }
+            }
             Err(error) => {
                 run.progress.note(&format!(
                     "{key} could not be scaled back to {replicas}: {error}"

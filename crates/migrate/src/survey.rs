@@ -19,7 +19,7 @@ pub async fn list_volume(
     claim: &str,
     helper_image: Option<&str>,
 ) -> Result<FileList, MigrateError> {
-    let helpers = Helpers::new(run, cluster, namespace);
+    let helpers = Helpers::new(run, cluster, namespace, crate::journal::At::Source);
     let (inventory, pods) = inventory(cluster, namespace, None).await?;
     let work = look(
         run,

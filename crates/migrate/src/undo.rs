@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Ended, Failed};
 use crate::export::ended;
+use crate::helper::Helpers;
 use crate::import::{Before, Existing, ImportOptions, import_after, open_chart};
 use crate::journal::{At, Event};
 use crate::run::RUN_LABEL;
@@ -64,6 +65,8 @@ pub(crate) struct Remembered {
     overwrite_data: bool,
     helper_image: Option<String>,
     allow_crds: bool,
+    #[serde(default)]
+    allow_beyond_project: bool,
     allow_links: bool,
     allow_devices: bool,
 }
@@ -82,6 +85,7 @@ impl Remembered {
             overwrite_data: options.overwrite_data,
             helper_image: options.helper_image.clone(),
             allow_crds: options.allow_crds,
+            allow_beyond_project: options.allow_beyond_project,
             allow_links: options.allow.escaping_links,
             allow_devices: options.allow.devices,
         }
@@ -98,6 +102,7 @@ impl Remembered {
             overwrite_data: self.overwrite_data,
             helper_image: self.helper_image.clone(),
             allow_crds: self.allow_crds,
+            allow_beyond_project: self.allow_beyond_project,
             allow: Allow {
                 escaping_links: self.allow_links,
                 devices: self.allow_devices,
@@ -112,12 +117,7 @@ impl Remembered {
 /// # Errors
 /// When the run was no import, or the import fails again.
 pub async fn resume(run: &Run, target: &Cluster) -> Ended {
-    let fail = |error: MigrateError| {
-        Box::new(Failed {
-            error,
-            report: Report::new(run.id.clone(), "resume"),
-        })
-    };
+    let fail = |error| refused(Report::new(run.id.clone(), "resume"), error);
     let events = run.journal.events().map_err(|error| fail(error.into()))?;
     let begun = events.iter().find_map(|event| match event {
         Event::Begin {
@@ -161,6 +161,8 @@ pub async fn resume(run: &Run, target: &Cluster) -> Ended {
             _ => None,
         }),
     };
+    let helpers = Helpers::new(run, target, &namespace, At::Target);
+    helpers.remove_left_behind().await.map_err(fail)?;
     import_after(run, &chart, target, &namespace, &options, &before).await
 }
 
@@ -172,22 +174,19 @@ pub async fn resume(run: &Run, target: &Cluster) -> Ended {
 /// When the source was deleted (the target would be the last copy), or a step fails; `undo` can be tried again.
 pub async fn undo(run: &Run, source: Option<&Cluster>, target: Option<&Cluster>) -> Ended {
     let mut report = Report::new(run.id.clone(), "undo");
+    let events = match possible(run) {
+        Ok(events) => events,
+        Err(error) => return Err(refused(report, error)),
+    };
     let result = run
-        .or_cancelled(work(run, source, target, &mut report))
+        .or_cancelled(work(run, source, target, &events, &mut report))
         .await;
     ended(run, report, result)
 }
 
-async fn work(
-    run: &Run,
-    source: Option<&Cluster>,
-    target: Option<&Cluster>,
-    report: &mut Report,
-) -> Result<(), MigrateError> {
-    let ends = Ends::of(run)?;
-    report.source.clone_from(&ends.source);
-    report.target.clone_from(&ends.target);
-    let events = run.journal.events()?;
+/// The events of a run that can be undone.
+fn possible(run: &Run) -> Result<Vec<Event>, MigrateError> {
+    let (events, ends) = (run.journal.events()?, Ends::of(run)?);
     if events.iter().any(|event| matches!(event, Event::Undone)) {
         return Err(MigrateError::NotPossible(format!(
             "run {} was undone already",
@@ -206,6 +205,26 @@ async fn work(
             run.id
         )));
     }
+    Ok(events)
+}
+
+/// A refusal before anything was done: the run's own report and journal stay as they are.
+fn refused(mut report: Report, error: MigrateError) -> Box<Failed> {
+    report.fail(error.chain(), false);
+    report.next.extend(error.hint());
+    Box::new(Failed { error, report })
+}
+
+async fn work(
+    run: &Run,
+    source: Option<&Cluster>,
+    target: Option<&Cluster>,
+    events: &[Event],
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let ends = Ends::of(run)?;
+    report.source.clone_from(&ends.source);
+    report.target.clone_from(&ends.target);
     let end = |at: At| {
         let (cluster, side) = match at {
             At::Source => (source, &ends.source),
@@ -225,6 +244,16 @@ async fn work(
         }
     };
     run.progress.stage(&format!("taking back run {}", run.id));
+    for at in [At::Source, At::Target] {
+        let of_this_end =
+            |event: &Event| matches!(event, Event::HelperStarting { at: end, .. } if *end == at);
+        if events.iter().any(of_this_end) {
+            let (cluster, namespace) = end(at)?;
+            Helpers::new(run, cluster, namespace, at)
+                .remove_left_behind()
+                .await?;
+        }
+    }
     for event in events.iter().rev() {
         match event {
             Event::Creating { at, key } => {
@@ -271,7 +300,10 @@ async fn work(
             _ => {}
         }
     }
-    run.journal.write(Event::Undone)?;
+    // All is taken back; that it could be tried once more does no harm.
+    if let Err(error) = run.journal.write(Event::Undone) {
+        tracing::warn!(%error, "the undo could not be journaled");
+    }
     Ok(())
 }
 
@@ -303,13 +335,17 @@ pub fn way_on(run: &Run) -> Result<Option<String>, MigrateError> {
     }
     let events = run.journal.events()?;
     let ends = Ends::of(run)?;
-    let deleted =
-        events.iter().any(|event| matches!(event, Event::DeletedApplication { at: At::Source }));
+    let deleted = events
+        .iter()
+        .any(|event| matches!(event, Event::DeletedApplication { at: At::Source }));
     let kept = kept_chart(&events, At::Source, &ends).filter(|_| deleted);
     Ok(Some(match kept {
         Some(command) => command,
         None if ends.operation == "import" => {
-            format!("openshifter resume {id}, or openshifter undo {id}", id = run.id)
+            format!(
+                "openshifter resume {id}, or openshifter undo {id}",
+                id = run.id
+            )
         }
         None => format!("openshifter undo {}", run.id),
     }))
@@ -350,6 +386,12 @@ async fn remove(
             Action::Skipped,
             Some("it is not the one that this run made".to_owned()),
         );
+        return Ok(());
+    }
+    if cluster_scoped {
+        report.next.push(format!(
+            "{key} stays, since it is of the whole cluster and others may use it by now"
+        ));
         return Ok(());
     }
     let exactly = Preconditions {

@@ -322,6 +322,8 @@ impl From<&MigrateError> for Problem {
             } => format!(
                 "{count} of the chart's objects exist in {namespace} already, {first} for one; nothing was changed: delete them first"
             ),
+            // Where the upload is kept is nobody's business.
+            MigrateError::OpenChart { source, .. } => chain(source),
             error => error.chain(),
         };
         // A volume at the other end, told by a program there.
@@ -332,7 +334,9 @@ impl From<&MigrateError> for Problem {
             MigrateError::Cluster(source) | MigrateError::Object { source, .. } => {
                 cluster_code(source)
             }
-            MigrateError::Chart(error) => chart_code(error),
+            MigrateError::Chart(error) | MigrateError::OpenChart { source: error, .. } => {
+                chart_code(error)
+            }
             MigrateError::Exists { .. }
             | MigrateError::ClaimHoldsOtherData { .. }
             | MigrateError::ChangedMeanwhile { .. }

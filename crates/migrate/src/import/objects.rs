@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream;
 use openshifter_cluster::{Cluster, DryRun};
-use openshifter_objects::Object;
+use openshifter_objects::{GroupKind, Object};
 use openshifter_refactor::{Hold, compare_live, held_back, hold, waves};
 
 use crate::import::Existing;
@@ -22,6 +22,20 @@ pub(crate) const FIELD_MANAGER: &str = "openshifter";
 
 /// How long a new project may take to make its own objects.
 const SETTLE: Duration = Duration::from_secs(30);
+
+/// Waits until a new project has the account without which no pod is let in. A cluster that makes none, or a user who
+/// may not see it, is no failure: what needs it says so.
+pub(crate) async fn settled(target: &Cluster, namespace: &str) {
+    let account = GroupKind::new("", "ServiceAccount");
+    let there = target
+        .wait(&account, Some(namespace), "default", SETTLE, |live| {
+            live.is_some()
+        })
+        .await;
+    if let Err(error) = there {
+        tracing::debug!(%error, "the default service account was not seen");
+    }
+}
 
 /// What is to be done with an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -350,7 +364,13 @@ pub(crate) async fn check(
     decided: impl Iterator<Item = &Decided>,
     report: &mut Report,
 ) -> Result<(), MigrateError> {
-    let mut looks = stream::iter(decided.map(|one| async move {
+    let decided: Vec<&Decided> = decided.collect();
+    let scalers: Vec<&Object> = decided
+        .iter()
+        .map(|one| &one.object)
+        .filter(|object| object.kind() == "HorizontalPodAutoscaler")
+        .collect();
+    let mut looks = stream::iter(decided.iter().map(|one| async move {
         let live = target
             .get(&one.object.group_kind(), Some(namespace), one.object.name())
             .await?;
@@ -366,7 +386,11 @@ pub(crate) async fn check(
                 .push(format!("{key} was accepted, but it is not there any more")),
             Some(live) if one.verdict != Verdict::Skip => {
                 let differences = compare_live(&one.object, &live);
-                if let Some(first) = differences.first() {
+                let scaled = is_scaled(&one.object, &scalers);
+                if let Some(first) = differences
+                    .iter()
+                    .find(|difference| !(scaled && difference.pointer == "/spec/replicas"))
+                {
                     report
                         .losses
                         .push(format!("{key} is not what was sent: {}", first.pointer));
@@ -376,6 +400,14 @@ pub(crate) async fn check(
         }
     }
     Ok(())
+}
+
+/// Whether an autoscaler of the application decides about the replicas by now.
+fn is_scaled(object: &Object, scalers: &[&Object]) -> bool {
+    scalers.iter().any(|scaler| {
+        let target = &scaler.value()["spec"]["scaleTargetRef"];
+        target["kind"] == object.kind() && target["name"] == object.name()
+    })
 }
 
 /// Lets the server say what it would do, where the project exists.

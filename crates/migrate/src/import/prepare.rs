@@ -95,6 +95,15 @@ async fn legacy(
     };
     let mut refactored =
         openshifter_refactor::refactor(&inventory.objects, &source, &Choices::default());
+    // What the chart says of itself is no loss of this import.
+    refactored
+        .findings
+        .extend(chart.manifest().losses.iter().map(|remark| Finding {
+            severity: Severity::Warning,
+            object: ObjectKey::new("", "Chart", &chart.manifest().chart.name),
+            rule: "legacy-chart".to_owned(),
+            message: remark.clone(),
+        }));
     let mut losses = Vec::new();
     let mut volumes: Vec<(String, StoredVolume)> = Vec::new();
     for volume in chart.legacy_volumes() {
@@ -109,6 +118,19 @@ async fn legacy(
             let stored = volume
                 .convert(&spool.join("volumes").join(&volume.claim))
                 .await?;
+            // The chart itself has no list by which links were checked when it was opened.
+            let (checked, allow) = (stored.clone(), options.allow);
+            tokio::task::spawn_blocking(move || {
+                checked.verify_with(allow, &openshifter_volumes::Progress::none())
+            })
+            .await
+            .map_err(|error| MigrateError::State {
+                source: std::io::Error::other(error),
+            })?
+            .map_err(|source| openshifter_chart::ChartError::Volume {
+                claim: volume.claim.clone(),
+                source,
+            })?;
             volumes.push((volume.claim.clone(), stored));
         }
     }
