@@ -1,0 +1,69 @@
+//! `openshifter runs`.
+
+use anyhow::{Context as _, Result};
+use openshifter_migrate::{Ends, Report, Run};
+use serde::Serialize;
+
+use crate::cli::Runs;
+use crate::commands::state;
+use crate::exit::{Exit, Usage};
+use crate::printer::Printer;
+
+/// A line of the list.
+#[derive(Debug, Serialize)]
+struct Line {
+    run: String,
+    operation: String,
+    target: Option<String>,
+    /// Exit status; none when the program was stopped in the middle.
+    status: Option<u8>,
+    /// What to do about one that was stopped in the middle.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
+    let state = state()?;
+    if let Some(id) = args.run {
+        let path = state
+            .path()
+            .join("runs")
+            .join(id.as_str())
+            .join("report.json");
+        if !path.exists() {
+            return Err(Usage(format!("there is no report of a run {id}")).into());
+        }
+        let report: Report = serde_json::from_slice(&fs_err::read(&path)?)
+            .with_context(|| path.display().to_string())?;
+        printer.report(&report, false)?;
+        return Ok(Exit::Complete);
+    }
+    let mut lines = Vec::new();
+    for id in state.runs()? {
+        let run = Run::with_id(state.clone(), id.clone())?;
+        let Ok(ends) = Ends::of(&run) else { continue };
+        let side = ends.target.or(ends.source);
+        lines.push(Line {
+            run: id.to_string(),
+            operation: ends.operation,
+            target: side.map(|side| format!("{}/{}", side.cluster, side.namespace)),
+            status: run.journal.status()?,
+            next: openshifter_migrate::way_on(&run)?,
+        });
+    }
+    printer.data(&lines, |lines| {
+        let mut text = String::new();
+        for line in lines {
+            let status = line
+                .status
+                .map_or("did not end".to_owned(), |status| format!("exit {status}"));
+            let target = line.target.as_deref().unwrap_or("-");
+            text.push_str(&format!(
+                "{}  {}  {target}  {status}\n",
+                line.run, line.operation
+            ));
+        }
+        text
+    })?;
+    Ok(Exit::Complete)
+}

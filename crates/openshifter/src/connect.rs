@@ -1,0 +1,136 @@
+//! From names on the command line to connected clusters.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use fs_err as fs;
+use openshifter_cluster::{Access, Cluster, Credentials, SecretString, Trust};
+use openshifter_migrate::{Endpoint, InputFile};
+
+use crate::cli::{Login, Names};
+use crate::exit::Usage;
+
+/// A connected cluster, and the project where its name said one.
+pub(crate) struct Connected {
+    pub(crate) cluster: Cluster,
+    pub(crate) namespace: Option<String>,
+}
+
+impl Connected {
+    /// The project that was asked for, or that came with the name.
+    pub(crate) fn namespace(&self, asked: Option<&str>) -> Result<String> {
+        asked
+            .map(str::to_owned)
+            .or_else(|| self.namespace.clone())
+            .ok_or_else(|| Usage("which project? Say it with -n".to_owned()).into())
+    }
+
+    /// Ends the session. What fails here is only worth a word.
+    pub(crate) async fn logout(self) {
+        if let Err(error) = self.cluster.logout().await {
+            tracing::warn!(%error, "the login could not be revoked");
+        }
+    }
+}
+
+impl Names {
+    /// The named clusters: none when the file was not asked for and is not there.
+    pub(crate) fn read(&self) -> Result<Option<InputFile>> {
+        if self.input == Path::new("input.json") && !self.input.exists() {
+            return Ok(None);
+        }
+        Ok(Some(InputFile::read(&self.input)?))
+    }
+
+    /// Connects to a cluster by what the user called it.
+    pub(crate) async fn connect(&self, name: &str, login: &Login) -> Result<Connected> {
+        let endpoint = self.endpoint(name, login).await?;
+        let cluster = Cluster::connect(&endpoint.access).await?;
+        Ok(Connected {
+            cluster,
+            namespace: endpoint.namespace,
+        })
+    }
+
+    async fn endpoint(&self, name: &str, login: &Login) -> Result<Endpoint> {
+        if name == "in-cluster" {
+            return Ok(Endpoint {
+                access: Access::in_cluster()?,
+                namespace: None,
+            });
+        }
+        let input = self.read()?;
+        let trust = Trust {
+            ca_pem: login.ca.as_deref().map(fs::read).transpose()?,
+            insecure: login.insecure,
+            oauth_ca_pem: login.oauth_ca.as_deref().map(fs::read).transpose()?,
+            oauth_insecure: login.oauth_insecure,
+        };
+        let credentials = login.credentials(name)?;
+        Ok(Endpoint::resolve(
+            name,
+            input.as_ref(),
+            self.kubeconfig.as_deref(),
+            credentials,
+            trust,
+        )
+        .await?)
+    }
+}
+
+impl Login {
+    /// What was given to log in with; asks for a password when only the user name was given.
+    fn credentials(&self, cluster: &str) -> Result<Option<Credentials>> {
+        if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
+            return Ok(Some(Credentials::ClientCertificate {
+                cert_pem: fs::read(certificate)?,
+                key_pem: SecretString::from(fs::read_to_string(key)?),
+            }));
+        }
+        if let Some(token) = self.secret(self.token_file.as_ref(), "TOKEN")? {
+            return Ok(Some(Credentials::Token(token)));
+        }
+        let Some(user) = &self.user else {
+            return Ok(None);
+        };
+        let password = match self.secret(self.password_file.as_ref(), "PASSWORD")? {
+            Some(password) => password,
+            None => ask_password(user, cluster)?,
+        };
+        Ok(Some(Credentials::Password {
+            username: user.clone(),
+            password,
+        }))
+    }
+
+    /// A secret from a file, stdin or the environment, without the newline at its end.
+    fn secret(&self, file: Option<&PathBuf>, what: &str) -> Result<Option<SecretString>> {
+        let text = match file {
+            Some(path) if path == Path::new("-") => {
+                let mut text = String::new();
+                std::io::stdin()
+                    .read_to_string(&mut text)
+                    .context("reading stdin")?;
+                Some(text)
+            }
+            Some(path) => Some(fs::read_to_string(path)?),
+            None => std::env::var(format!("{}_{what}", self.prefix)).ok(),
+        };
+        Ok(text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
+    }
+}
+
+fn ask_password(user: &str, cluster: &str) -> Result<SecretString> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Usage(format!(
+            "no password for {user} at {cluster}: give it in a file, on stdin or in the environment"
+        ))
+        .into());
+    }
+    let password = inquire::Password::new(&format!("Password of {user} at {cluster}:"))
+        .without_confirmation()
+        .prompt()
+        .context("asking for the password")?;
+    Ok(SecretString::from(password))
+}

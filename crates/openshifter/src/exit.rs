@@ -1,0 +1,70 @@
+//! Exit statuses: a contract with scripts.
+
+use std::process::ExitCode;
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// 0: everything that was asked for is there and was checked.
+    Complete,
+    /// 1: finished with something missing, listed.
+    Incomplete,
+    /// 2: wrong usage.
+    Usage,
+    /// 3: failed, nothing was changed.
+    Failed,
+    /// 4: stopped half-way; `undo` and `resume` are possible.
+    Stopped,
+}
+
+impl Exit {
+    /// The status of a report.
+    pub(crate) fn of_report(report: &openshifter_migrate::Report) -> Self {
+        Self::of_status(report.exit_status()).unwrap_or(Self::Failed)
+    }
+
+    /// The status of that number.
+    pub(crate) fn of_status(status: u8) -> Option<Self> {
+        Some(match status {
+            0 => Self::Complete,
+            1 => Self::Incomplete,
+            2 => Self::Usage,
+            3 => Self::Failed,
+            4 => Self::Stopped,
+            _ => return None,
+        })
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Complete => 0,
+            Exit::Incomplete => 1,
+            Exit::Usage => 2,
+            Exit::Failed => 3,
+            Exit::Stopped => 4,
+        })
+    }
+}
+
+/// A mistake in how the program was called.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// The status of an error that reached `main`. Runs report for themselves.
+pub(crate) fn of(error: &anyhow::Error) -> Exit {
+    use openshifter_migrate::EndpointError;
+    if error.downcast_ref::<Usage>().is_some() {
+        return Exit::Usage;
+    }
+    if let Some(error) = error.downcast_ref::<openshifter_client::ClientError>() {
+        return Exit::of_status(error.exit_status()).unwrap_or(Exit::Failed);
+    }
+    match error.downcast_ref::<EndpointError>() {
+        // The cluster answered, or did not: nobody typed that.
+        None | Some(EndpointError::Cluster(_)) => Exit::Failed,
+        Some(_) => Exit::Usage,
+    }
+}

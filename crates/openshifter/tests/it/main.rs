@@ -1,0 +1,18 @@
+//! End to end: the real program and the real `curl`, `kubectl` and `helm` against embedded clusters.
+//!
+//! Needs bubblewrap and no root. `kubectl` and `helm` are taken from the folder in `OPENSHIFTER_TEST_TOOLS`, else from
+//! `target/test-tools`; `cargo xtask test` installs them.
+
+mod bad_input;
+mod client;
+mod demo;
+mod faults;
+mod helm;
+mod hostile;
+mod kinds;
+mod kubectl;
+mod memory;
+mod secrets;
+mod support;
+mod volumes;
+mod walkthrough;

@@ -1,0 +1,231 @@
+//! One embedded cluster, reached by the real `kubectl` and `curl`.
+
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use openshifter_devcluster::{Config, DevCluster};
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::support::{Space, keep_secret, run};
+
+/// An embedded cluster with the users `developer` and `stranger`; it ends when this is dropped.
+pub(crate) struct Dev {
+    pub(crate) name: String,
+    inner: Option<DevCluster>,
+    runtime: Arc<Runtime>,
+    api: String,
+    admin: PathBuf,
+    developer: PathBuf,
+    ca: PathBuf,
+    home: PathBuf,
+}
+
+/// The folder of `kubectl` and `helm`.
+pub(crate) fn tools() -> PathBuf {
+    let folder = std::env::var_os("OPENSHIFTER_TEST_TOOLS").map_or_else(
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools"),
+        PathBuf::from,
+    );
+    for tool in ["kubectl", "helm"] {
+        assert!(
+            folder.join(tool).is_file(),
+            "there is no {}: run `cargo xtask test`, which installs it",
+            folder.join(tool).display()
+        );
+    }
+    folder
+}
+
+impl Dev {
+    pub(crate) fn start(config: Config, runtime: &Arc<Runtime>, folder: &Path) -> Self {
+        let name = config.name.clone();
+        let inner = runtime
+            .block_on(DevCluster::start(config))
+            .expect("the embedded cluster starts; it needs bubblewrap");
+        let ca = folder.join(format!("{name}.pem"));
+        std::fs::write(&ca, inner.ca_pem()).expect("the file can be written");
+        let mut dev = Self {
+            api: inner.api_url(),
+            admin: inner.kubeconfig().to_owned(),
+            developer: folder.join(format!("{name}.kubeconfig")),
+            ca,
+            home: folder.join("home"),
+            inner: Some(inner),
+            runtime: Arc::clone(runtime),
+            name,
+        };
+        for user in ["developer", "stranger"] {
+            keep_secret(&dev.password(user));
+        }
+        let token = dev.log_in("developer");
+        dev.developer = dev.write_kubeconfig("developer", &token);
+        dev
+    }
+
+    fn inner(&self) -> &DevCluster {
+        self.inner.as_ref().expect("the cluster runs")
+    }
+
+    /// `127.0.0.1:6443`.
+    pub(crate) fn base(&self) -> &str {
+        self.api.trim_start_matches("https://")
+    }
+
+    /// The file with the certificate authority.
+    pub(crate) fn ca(&self) -> &Path {
+        &self.ca
+    }
+
+    /// A user's password.
+    pub(crate) fn password(&self, user: &str) -> String {
+        let file = self.admin.with_file_name("passwords");
+        let text = std::fs::read_to_string(file).expect("the cluster keeps its passwords");
+        text.lines()
+            .find_map(|line| line.strip_prefix(user)?.strip_prefix(':'))
+            .expect("the user is known")
+            .to_owned()
+    }
+
+    /// The kubeconfig of the developer; its context is the cluster's name.
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.developer
+    }
+
+    /// Logs in as OpenShift's own tools do; gives the token.
+    pub(crate) fn log_in(&self, user: &str) -> String {
+        let mut curl = Command::new("curl");
+        curl.args(["--config", "-", "--silent", "--show-error", "--include"])
+            .arg("--cacert")
+            .arg(&self.ca)
+            .args(["--noproxy", "*", "--header", "X-CSRF-Token: 1"])
+            .arg(format!(
+                "{}/oauth/authorize?response_type=token&client_id=openshift-challenging-client",
+                self.api
+            ));
+        let config = format!("user = \"{user}:{}\"", self.password(user));
+        let answer = run(&mut curl, config.as_bytes());
+        let token = answer
+            .lines()
+            .find_map(|line| line.split_once("access_token=")?.1.split('&').next())
+            .unwrap_or_else(|| panic!("no token in {answer}"))
+            .replace("%7E", "~");
+        keep_secret(&token);
+        token
+    }
+
+    /// Writes a kubeconfig with a token; its context is the cluster's name.
+    pub(crate) fn write_kubeconfig(&self, file: &str, token: &str) -> PathBuf {
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": self.name,
+            "clusters": [{"name": self.name, "cluster": {"server": self.api, "certificate-authority": self.ca}}],
+            "users": [{"name": "user", "user": {"token": token}}],
+            "contexts": [{"name": self.name, "context": {"cluster": self.name, "user": "user"}}],
+        });
+        let path = self
+            .ca
+            .with_file_name(format!("{}-{file}.kubeconfig", self.name));
+        std::fs::write(&path, config.to_string()).expect("the file can be written");
+        path
+    }
+
+    fn kubectl_as(&self, kubeconfig: &Path) -> Command {
+        let mut command = Command::new(tools().join("kubectl"));
+        command
+            .env("KUBECONFIG", kubeconfig)
+            .env("HOME", &self.home)
+            .env("NO_PROXY", "127.0.0.1");
+        command
+    }
+
+    /// `kubectl` as the developer.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = self.kubectl_as(&self.developer);
+        command.args(args);
+        command
+    }
+
+    /// Runs `kubectl` as the developer; fails when it does.
+    #[track_caller]
+    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
+        run(&mut self.command(args), b"")
+    }
+
+    /// Runs `kubectl` as the administrator; fails when it does.
+    #[track_caller]
+    pub(crate) fn admin(&self, args: &[&str], stdin: &str) -> String {
+        run(self.kubectl_as(&self.admin).args(args), stdin.as_bytes())
+    }
+
+    /// Runs `kubectl`, whatever becomes of it.
+    pub(crate) fn attempt<S: AsRef<OsStr>>(&self, args: &[S]) -> Output {
+        self.kubectl_as(&self.developer)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("kubectl starts")
+    }
+
+    /// Makes a project, as its developer would.
+    #[track_caller]
+    pub(crate) fn project(&self, name: &str) -> Space<'_> {
+        let request = json!({
+            "apiVersion": "project.openshift.io/v1", "kind": "ProjectRequest", "metadata": {"name": name},
+        });
+        let path = "/apis/project.openshift.io/v1/projectrequests";
+        let mut command = self.command(&["create", "--raw", path, "-f", "-"]);
+        run(&mut command, request.to_string().as_bytes());
+        self.absent(name)
+    }
+
+    /// A project that is not made here.
+    pub(crate) fn absent(&self, name: &str) -> Space<'_> {
+        Space {
+            cluster: self,
+            name: name.to_owned(),
+        }
+    }
+
+    /// How many logins are valid, besides the one that tests use.
+    pub(crate) fn sessions(&self) -> usize {
+        let tokens = self.admin(&["get", "oauthaccesstokens", "-o", "name"], "");
+        tokens.lines().count() - 1
+    }
+
+    /// Asks the router for a page of a host.
+    pub(crate) fn page(&self, host: &str, path: &str) -> (u16, String) {
+        self.ask_router(host, path, &[])
+    }
+
+    /// Asks the router, with more arguments for curl.
+    pub(crate) fn ask_router(&self, host: &str, path: &str, more: &[&str]) -> (u16, String) {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--noproxy", "*"])
+            .args(["--write-out", "\n%{http_code}", "--header"])
+            .arg(format!("Host: {host}"))
+            .args(more)
+            .arg(format!("http://{}{path}", self.inner().router_addr()));
+        let answer = run(&mut curl, b"");
+        let (body, status) = answer.rsplit_once('\n').expect("curl adds a line");
+        (status.parse().expect("it is a number"), body.to_owned())
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            self.runtime.block_on(inner.stop());
+        }
+    }
+}
+
+/// Writes into a child's standard input, which may end before it has read everything.
+pub(crate) fn feed(child: &mut std::process::Child, stdin: &[u8]) {
+    if let Some(mut pipe) = child.stdin.take() {
+        // What the child did not read shows in how it ends.
+        let _ = pipe.write_all(stdin);
+    }
+}
