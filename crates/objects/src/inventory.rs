@@ -34,16 +34,27 @@ impl Unlisted {
     /// PodTemplates, nor most custom resources of the cluster's own operators: those say nothing about the
     /// application. What the server failed to list, and kinds of applications that this user may not see, do.
     pub fn may_be_a_loss(&self) -> bool {
-        let (plural, group) = self.resource.split_once('.').unwrap_or((&self.resource, ""));
+        let (plural, group) = self
+            .resource
+            .split_once('.')
+            .unwrap_or((&self.resource, ""));
         let never = matches!(
             (group, plural),
-            ("", "podtemplates" | "resourcequotas" | "limitranges" | "events" | "endpoints")
-                | ("apps", "controllerrevisions")
+            (
+                "",
+                "podtemplates" | "resourcequotas" | "limitranges" | "events" | "endpoints"
+            ) | ("apps", "controllerrevisions")
                 | ("coordination.k8s.io", "leases")
                 | ("discovery.k8s.io", "endpointslices")
                 | ("events.k8s.io", "events")
-                | ("resource.k8s.io" | "storage.k8s.io" | "template.openshift.io", _)
-                | ("quota.openshift.io" | "security.openshift.io" | "authorization.openshift.io", _)
+                | (
+                    "resource.k8s.io" | "storage.k8s.io" | "template.openshift.io",
+                    _
+                )
+                | (
+                    "quota.openshift.io" | "security.openshift.io" | "authorization.openshift.io",
+                    _
+                )
         );
         !self.forbidden || (crate::is_built_in_group(group) && !never)
     }
@@ -65,7 +76,11 @@ mod tests {
     use super::*;
 
     fn unlisted(resource: &str, forbidden: bool) -> Unlisted {
-        Unlisted { resource: resource.into(), reason: String::new(), forbidden }
+        Unlisted {
+            resource: resource.into(),
+            reason: String::new(),
+            forbidden,
+        }
     }
 
     #[test]

@@ -193,3 +193,46 @@ impl Write for Sending<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn entry(path: &[u8], kind: FileKind, owner: (u32, u32)) -> FileEntry {
+        FileEntry {
+            path: path.to_vec(),
+            kind,
+            size: 0,
+            mode: 0o755,
+            uid: owner.0,
+            gid: owner.1,
+            mtime: 981_173_106,
+            mtime_nanos: 5,
+            xattrs: BTreeMap::new(),
+            sha256: None,
+        }
+    }
+
+    fn link() -> FileKind {
+        FileKind::Symlink {
+            target: b"x".to_vec(),
+        }
+    }
+
+    #[test]
+    fn what_a_small_tar_leaves_is_listed() {
+        let list = FileList::from_sorted(vec![
+            entry(b"", FileKind::Directory, (7, 7)),
+            entry(b"d", FileKind::Directory, (7, 7)),
+            entry(b"d/of-root", link(), (0, 0)),
+            entry(b"d/\xff", link(), (42, 43)),
+        ]);
+        assert_eq!(owners(&list), b"42:43\0./d/\xff\0");
+        assert_eq!(
+            times(&list),
+            b"-d\0@981173106\0./d\0-d\0@981173106\0./d/of-root\0-d\0@981173106\0./d/\xff\0"
+        );
+    }
+}
