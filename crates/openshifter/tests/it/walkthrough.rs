@@ -260,15 +260,22 @@ fn failures_answer_their_status_with_one_line_and_change_nothing() {
         )
         .is(401);
     assert!(!refused.body.contains("not-the-one"), "{}", refused.body);
+    assert_eq!(full.picture(), picture);
+    same(&before, &describe(&full, "deploy/web"));
     // Its Deployment is not what the chart says.
-    full.kubectl(&["label", "deploy/web", "mine=yes"]);
-    let picture_of_mine = full.picture();
+    full.kubectl(&[
+        "patch",
+        "deploy/web",
+        "-p",
+        r#"{"spec": {"revisionHistoryLimit": 3}}"#,
+    ]);
+    full.ready("deploy/web");
+    let (before, picture) = (describe(&full, "deploy/web"), full.picture());
     service
         .curl(&format!("/import/{}", place(&full)), &["-T", "_output.tgz"])
         .is(409)
         .says("web");
-    assert_eq!(full.picture(), picture_of_mine);
-    assert_eq!(picture, picture_of_mine, "labels are not in the picture");
+    assert_eq!(full.picture(), picture);
     same(&before, &describe(&full, "deploy/web"));
     assert!(!there.exists());
     is_clean(&[&shop, &full]);
