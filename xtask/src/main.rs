@@ -110,8 +110,17 @@ fn genuine(args: &[String]) -> Result<()> {
     run(&mut cargo)
 }
 
+/// A cargo that does not see that another one started us: build scripts that look at these variables would run
+/// again, and all that is built on them, at each change between `cargo build` and `cargo xtask`.
 fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        }) {
+            cargo.env_remove(name);
+        }
+    }
     cargo.current_dir(root());
     cargo
 }
