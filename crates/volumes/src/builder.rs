@@ -23,6 +23,7 @@ pub struct Allow {
 #[derive(Debug)]
 pub(crate) struct ListBuilder {
     allow: Allow,
+    /// By path. The entries' own paths are empty until the end: a million files have them once.
     entries: BTreeMap<Vec<u8>, FileEntry>,
     /// The folder that the last member was in, which has been checked: once it has a member, `check` lets
     /// neither it nor a folder above become a link.
@@ -124,7 +125,7 @@ impl ListBuilder {
     /// Adds a checked member.
     pub(crate) fn add(&mut self, path: Vec<u8>, member: Member, sha256: Option<Hash>) {
         let entry = FileEntry {
-            path: path.clone(),
+            path: Vec::new(),
             size: if member.kind == FileKind::File {
                 member.size
             } else {
@@ -145,12 +146,9 @@ impl ListBuilder {
     /// The list, in which the first name of each file is the file.
     pub(crate) fn finish(mut self) -> FileList {
         let mut groups: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
-        for entry in self.entries.values() {
+        for (path, entry) in &self.entries {
             if let FileKind::HardLink { target } = &entry.kind {
-                groups
-                    .entry(target.clone())
-                    .or_default()
-                    .push(entry.path.clone());
+                groups.entry(target.clone()).or_default().push(path.clone());
             }
         }
         for (file, mut names) in groups {
@@ -162,7 +160,6 @@ impl ListBuilder {
             let first = names[0].clone();
             for name in names.drain(1..) {
                 let link = FileEntry {
-                    path: name.clone(),
                     kind: FileKind::HardLink {
                         target: first.clone(),
                     },
@@ -173,14 +170,13 @@ impl ListBuilder {
                 };
                 self.entries.insert(name, link);
             }
-            self.entries.insert(
-                first.clone(),
-                FileEntry {
-                    path: first,
-                    ..entry
-                },
-            );
+            self.entries.insert(first, entry);
         }
-        FileList::from_sorted(self.entries.into_values().collect())
+        FileList::from_sorted(
+            self.entries
+                .into_iter()
+                .map(|(path, entry)| FileEntry { path, ..entry })
+                .collect(),
+        )
     }
 }

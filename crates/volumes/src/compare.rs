@@ -190,46 +190,98 @@ impl fmt::Display for Difference {
 /// Lists how `found` differs from `expected`, by path; empty when it does not.
 pub fn compare(expected: &FileList, found: &FileList, how: &Compare) -> Vec<Difference> {
     let mut differences = Vec::new();
-    let (mut left, mut right) = (
-        expected.entries().iter().peekable(),
-        found.entries().iter().peekable(),
-    );
-    loop {
-        let order = match (left.peek(), right.peek()) {
-            (None, None) => break,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(a), Some(b)) => a.path.cmp(&b.path),
-        };
-        let (a, b) = match order {
-            Ordering::Less => (left.next(), None),
-            Ordering::Greater => (None, right.next()),
-            Ordering::Equal => (left.next(), right.next()),
-        };
-        match (a, b) {
-            (Some(a), Some(b)) => {
-                differences.extend(entry(a, b, how).into_iter().map(|what| Difference {
-                    path: a.path.clone(),
-                    what,
-                }));
-            }
-            // An archive may or may not hold the root itself.
-            (Some(a), None) if how.strict_root || !a.path.is_empty() => {
-                differences.push(Difference {
-                    path: a.path.clone(),
-                    what: DifferenceKind::Missing,
-                });
-            }
-            (None, Some(b)) if how.strict_root || !(b.path.is_empty() || born_with(b, found)) => {
-                differences.push(Difference {
-                    path: b.path.clone(),
-                    what: DifferenceKind::Extra,
-                });
-            }
-            _ => {}
+    let mut merge = Merge::new(found, how, |difference| differences.push(difference));
+    for entry in expected.entries() {
+        merge.expect(entry);
+    }
+    merge.finish();
+    differences
+}
+
+/// How many things are different, and the first of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// The first by path, at most [`Differences::SHOWN`].
+    pub first: Vec<Difference>,
+    /// How many there are in all.
+    pub count: usize,
+}
+
+impl Differences {
+    /// How many are kept.
+    pub const SHOWN: usize = 16;
+
+    pub(crate) fn add(&mut self, difference: Difference) {
+        if self.first.len() < Self::SHOWN {
+            self.first.push(difference);
+        }
+        self.count += 1;
+    }
+}
+
+/// Compares a list with what should be in it, which comes entry by entry in the order of paths.
+pub(crate) struct Merge<'a, F> {
+    found: &'a FileList,
+    at: usize,
+    how: &'a Compare,
+    each: F,
+}
+
+impl<'a, F: FnMut(Difference)> Merge<'a, F> {
+    pub(crate) fn new(found: &'a FileList, how: &'a Compare, each: F) -> Self {
+        Self {
+            found,
+            at: 0,
+            how,
+            each,
         }
     }
-    differences
+
+    /// Takes the next entry that should be there.
+    pub(crate) fn expect(&mut self, expected: &FileEntry) {
+        let found = self.found;
+        while let Some(next) = found.entries().get(self.at) {
+            match next.path.cmp(&expected.path) {
+                Ordering::Less => {
+                    self.extra(next);
+                    self.at += 1;
+                }
+                Ordering::Equal => {
+                    self.at += 1;
+                    for what in entry(expected, next, self.how) {
+                        self.tell(&expected.path, what);
+                    }
+                    return;
+                }
+                Ordering::Greater => break,
+            }
+        }
+        // An archive may or may not hold the root itself.
+        if self.how.strict_root || !expected.path.is_empty() {
+            self.tell(&expected.path, DifferenceKind::Missing);
+        }
+    }
+
+    /// Nothing more should be there.
+    pub(crate) fn finish(mut self) {
+        let found = self.found;
+        for next in found.entries().iter().skip(self.at) {
+            self.extra(next);
+        }
+    }
+
+    fn extra(&mut self, next: &FileEntry) {
+        if self.how.strict_root || !(next.path.is_empty() || born_with(next, self.found)) {
+            self.tell(&next.path, DifferenceKind::Extra);
+        }
+    }
+
+    fn tell(&mut self, path: &[u8], what: DifferenceKind) {
+        (self.each)(Difference {
+            path: path.to_vec(),
+            what,
+        });
+    }
 }
 
 /// An empty `lost+found` at the root.

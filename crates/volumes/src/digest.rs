@@ -1,13 +1,20 @@
 //! SHA-256, as bytes and as hexadecimal text.
 
-use sha2::{Digest as _, Sha256};
+use ring::digest::{Context, SHA256};
 
 /// A SHA-256.
 pub(crate) type Hash = [u8; 32];
 
-/// Hashes as bytes come.
-#[derive(Clone, Default)]
-pub(crate) struct Hasher(Sha256);
+/// Hashes as bytes come. By ring, which is in the tree for TLS and, on processors without instructions for
+/// SHA-256, nearly twice as fast as the sha2 crate: hashing is what most of an export's time goes to.
+#[derive(Clone)]
+pub(crate) struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
 
 impl Hasher {
     pub(crate) fn update(&mut self, bytes: &[u8]) {
@@ -27,7 +34,12 @@ impl Hasher {
     }
 
     pub(crate) fn finish(self) -> Hash {
-        self.0.finalize().into()
+        let mut hash = Hash::default();
+        // The length is always that of a SHA-256.
+        for (to, from) in hash.iter_mut().zip(self.0.finish().as_ref()) {
+            *to = *from;
+        }
+        hash
     }
 }
 

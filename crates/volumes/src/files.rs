@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufRead as _, BufReader, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{
@@ -83,50 +83,80 @@ pub(crate) fn store(dir: &Path, list: &FileList) -> Result<(FileDigest, u64), Vo
     Ok((digest, plain))
 }
 
-/// Reads the list of a volume's folder, after its digest was checked.
-pub(crate) fn load(dir: &Path, expected: &FileDigest, plain: u64) -> Result<FileList, VolumeError> {
+/// Opens the list of a volume's folder, whose digest is checked before the first entry.
+pub(crate) fn read(dir: &Path, expected: &FileDigest, plain: u64) -> Result<Entries, VolumeError> {
     let path = dir.join(NAME);
     let mut file = File::open(&path).map_err(VolumeError::file("reading", &path))?;
     check_digest(&mut file, &path, expected)?;
     io::Seek::rewind(&mut file).map_err(VolumeError::file("reading", &path))?;
-
-    let damaged = |what: &str| VolumeError::damaged(&path, what);
     let mut decoder = zstd::Decoder::new(file).map_err(VolumeError::file("reading", &path))?;
     decoder
         .window_log_max(27)
         .map_err(VolumeError::file("reading", &path))?;
-    // One byte more than declared is enough to see that there is more.
-    let mut lines = BufReader::new(decoder.take(plain.saturating_add(1)));
-    let mut entries: Vec<FileEntry> = Vec::new();
-    let (mut read, mut buffer) = (0, Vec::new());
-    loop {
-        buffer.clear();
-        let length = (&mut lines)
+    Ok(Entries {
+        // One byte more than declared is enough to see that there is more.
+        lines: BufReader::new(decoder.take(plain.saturating_add(1))),
+        path,
+        plain,
+        read: 0,
+        count: 0,
+        last: None,
+        buffer: Vec::new(),
+    })
+}
+
+/// The entries of a list on disk, in order. After an error there is nothing more to be had.
+pub(crate) struct Entries {
+    lines: BufReader<io::Take<zstd::Decoder<'static, BufReader<File>>>>,
+    path: PathBuf,
+    /// Length of all lines, as it was declared.
+    plain: u64,
+    /// Length of the lines so far.
+    read: u64,
+    count: u64,
+    last: Option<Vec<u8>>,
+    buffer: Vec<u8>,
+}
+
+impl Entries {
+    fn damaged(&self, what: &str) -> VolumeError {
+        VolumeError::damaged(&self.path, what)
+    }
+
+    fn entry(&mut self) -> Result<Option<FileEntry>, VolumeError> {
+        self.buffer.clear();
+        let length = (&mut self.lines)
             .take(MAX_LINE)
-            .read_until(b'\n', &mut buffer)
-            .map_err(|error| damaged(&format!("it cannot be decompressed ({error})")))?;
+            .read_until(b'\n', &mut self.buffer);
+        let length = length
+            .map_err(|error| self.damaged(&format!("it cannot be decompressed ({error})")))?;
         if length == 0 {
-            break;
+            if self.read != self.plain {
+                return Err(self.damaged("it is shorter than declared"));
+            }
+            return Ok(None);
         }
-        read += length as u64;
-        if buffer.last() != Some(&b'\n') || read > plain {
-            return Err(damaged("it is longer than declared, or a line has no end"));
+        self.read += length as u64;
+        self.count += 1;
+        if self.buffer.last() != Some(&b'\n') || self.read > self.plain {
+            return Err(self.damaged("it is longer than declared, or a line has no end"));
         }
-        let entry: FileEntry = serde_json::from_slice(&buffer).map_err(|error| {
-            damaged(&format!("line {} is no entry ({error})", entries.len() + 1))
-        })?;
-        if entries.last().is_some_and(|last| last.path >= entry.path) {
-            return Err(damaged(&format!(
-                "line {} is not in order",
-                entries.len() + 1
-            )));
+        let entry: FileEntry = serde_json::from_slice(&self.buffer)
+            .map_err(|error| self.damaged(&format!("line {} is no entry ({error})", self.count)))?;
+        if self.last.as_ref().is_some_and(|last| *last >= entry.path) {
+            return Err(self.damaged(&format!("line {} is not in order", self.count)));
         }
-        entries.push(entry);
+        self.last = Some(entry.path.clone());
+        Ok(Some(entry))
     }
-    if read != plain {
-        return Err(damaged("it is shorter than declared"));
+}
+
+impl Iterator for Entries {
+    type Item = Result<FileEntry, VolumeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.entry().transpose()
     }
-    Ok(FileList::from_sorted(entries))
 }
 
 /// Reads a file to its end and compares its size and SHA-256.

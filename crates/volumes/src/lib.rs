@@ -11,7 +11,7 @@
 //! let empty_tar = vec![0; 1024];
 //! let dir = tempfile::tempdir()?;
 //! let recorded = record(std::io::Cursor::new(empty_tar), &dir.path().join("data"), &RecordOptions::default()).await?;
-//! assert_eq!(recorded.list.files(), 0);
+//! assert_eq!(recorded.files(), 0);
 //!
 //! let stored = StoredVolume::open(&dir.path().join("data"))?;
 //! stored.verify()?;
@@ -42,7 +42,7 @@ mod stored;
 mod write;
 
 pub use builder::Allow;
-pub use compare::{Compare, Difference, DifferenceKind, compare};
+pub use compare::{Compare, Difference, DifferenceKind, Differences, compare};
 pub use entry::{FileEntry, FileKind};
 pub use error::{Refusal, VolumeError};
 pub use list::FileList;

@@ -12,7 +12,7 @@ use std::{
 use tokio::{io::AsyncRead, sync::mpsc};
 
 use crate::{
-    FileList, Progress, SegmentMeta, VolumeError, VolumeMeta, files,
+    Progress, SegmentMeta, VolumeError, VolumeMeta, files,
     meta::FORMAT,
     scan::{self, Parsed, READ_ALLOW, WAITING, next_piece},
     segments::SegmentWriter,
@@ -51,8 +51,6 @@ impl Default for RecordOptions {
 /// What was recorded.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// Everything in the volume.
-    pub list: FileList,
     /// The description, as it is in `volume.json`.
     pub meta: VolumeMeta,
 }
@@ -73,7 +71,7 @@ impl Recorded {
         &self.meta.segments
     }
 
-    /// [`FileList::digest`] of the list.
+    /// [`FileList::digest`](crate::FileList::digest) of the list.
     pub fn digest(&self) -> &str {
         &self.meta.tree
     }
@@ -83,7 +81,7 @@ impl Recorded {
 /// `files.jsonl.zst` and `segments/`, all down to the disk. Hashes are taken on the way. Device nodes and links
 /// out of the volume are recorded; whoever imports them has to allow them.
 ///
-/// Memory does not depend on the size of the volume or its files, but on their number: see [`FileList`].
+/// Memory does not depend on the size of the volume or its files, but on their number: see [`FileList`](crate::FileList).
 ///
 /// # Errors
 /// When the stream fails or is torn, is not tar or holds hostile paths, or the disk is full. Nothing is left
@@ -193,7 +191,7 @@ async fn finish(
         let json = json.map_err(VolumeError::file("writing", dir.join(META)))?;
         write::whole(&dir.join(META), &json)?;
         write::sync_folder(&dir)?;
-        Ok(Recorded { list, meta })
+        Ok(Recorded { meta })
     });
     written.await.map_err(|_| VolumeError::Worker)?
 }

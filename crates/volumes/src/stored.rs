@@ -13,11 +13,13 @@ use tokio::{
 };
 
 use crate::{
-    Allow, Compare, FileList, Progress, Span, VolumeError, VolumeMeta,
+    Allow, Compare, Differences, FileEntry, FileKind, FileList, Progress, Span, VolumeError,
+    VolumeMeta,
     commands::Tar,
-    compare,
-    digest::unhex,
+    compare::Merge,
+    digest::{Hasher, hex, unhex},
     files,
+    list::line,
     meta::FORMAT,
     plain, scan,
     segments::{self, MAX_SEGMENTS, MAX_TAR_SIZE, SegmentReader},
@@ -27,11 +29,11 @@ pub(crate) const META: &str = "volume.json";
 
 /// No `volume.json` is longer: a million segments of some 200 bytes.
 const MAX_META: u64 = 256 << 20;
-/// No list is longer: some ten million files. It is held in memory.
+/// No list is longer: some ten million files. Parts of it are held in memory.
 const MAX_LIST: u64 = 2 << 30;
-/// A list is not packed better than this: each file's hash is 32 bytes that cannot be. So nobody makes us
-/// hold much who did not send much.
-const MAX_LIST_RATIO: u64 = 100;
+/// A list is not packed better than this. Where all files have the same content, or are empty, as markers and locks
+/// are, lists shrink to less than a hundredth.
+const MAX_LIST_RATIO: u64 = 1000;
 
 /// Pieces that may wait for the receiver.
 const WAITING: usize = 8;
@@ -98,17 +100,44 @@ impl StoredVolume {
     /// # Errors
     /// When the file is missing, damaged or not what the description says.
     pub fn list(&self) -> Result<FileList, VolumeError> {
-        let list = files::load(&self.dir, &self.meta.list, self.meta.list_size)?;
-        let found = (list.entries().len() as u64, list.files(), list.bytes());
-        if found != (self.meta.entries, self.meta.files, self.meta.bytes)
-            || list.digest() != self.meta.tree
+        let mut entries = Vec::new();
+        self.walk(|entry| entries.push(entry))?;
+        Ok(FileList::from_sorted(entries))
+    }
+
+    /// Compares what should be in the volume with what was found, holding one list in memory and not two. Blocks.
+    ///
+    /// # Errors
+    /// As [`StoredVolume::list`].
+    pub fn compare(&self, found: &FileList, how: &Compare) -> Result<Differences, VolumeError> {
+        let mut differences = Differences::default();
+        let mut merge = Merge::new(found, how, |difference| differences.add(difference));
+        self.walk(|entry| merge.expect(&entry))?;
+        merge.finish();
+        Ok(differences)
+    }
+
+    /// Goes through the list of files, which at the end has to be what the description says.
+    fn walk(&self, mut each: impl FnMut(FileEntry)) -> Result<(), VolumeError> {
+        let (mut entries, mut files, mut bytes) = (0u64, 0u64, 0u64);
+        let mut tree = Hasher::default();
+        for entry in files::read(&self.dir, &self.meta.list, self.meta.list_size)? {
+            let entry = entry?;
+            entries += 1;
+            files += u64::from(entry.kind == FileKind::File);
+            bytes = bytes.saturating_add(entry.size);
+            tree.update(&line(&entry));
+            each(entry);
+        }
+        if (entries, files, bytes) != (self.meta.entries, self.meta.files, self.meta.bytes)
+            || hex(&tree.finish()) != self.meta.tree
         {
             return Err(VolumeError::damaged(
                 self.dir.join(META),
                 "its totals are not those of the list of files",
             ));
         }
-        Ok(list)
+        Ok(())
     }
 
     /// [`StoredVolume::verify_with`], allowing neither devices nor links out of the volume.
@@ -126,7 +155,8 @@ impl StoredVolume {
     /// The first thing that is wrong.
     pub fn verify_with(&self, allow: Allow, progress: &Progress) -> Result<(), VolumeError> {
         self.check_names()?;
-        let expected = self.list()?;
+        // Before the segments, whose entries are not to be more than those of the list.
+        self.walk(|_| {})?;
         let reader = io::BufReader::with_capacity(
             256 << 10,
             Counting {
@@ -145,24 +175,26 @@ impl StoredVolume {
                 "its features are not those of the archive",
             ));
         }
-        if found != expected {
-            let mut differences = compare(&expected, &found, &Compare::exact());
-            let count = differences.len().max(1);
-            let first = if differences.is_empty() {
-                crate::Difference {
-                    path: Vec::new(),
-                    what: crate::DifferenceKind::Metadata,
-                }
-            } else {
-                differences.swap_remove(0)
-            };
-            return Err(VolumeError::Mismatch {
-                path: self.dir.clone(),
-                first: Box::new(first),
-                count,
-            });
+        let (mut same, mut at) = (true, found.entries().iter());
+        self.walk(|expected| same &= at.next() == Some(&expected))?;
+        if same && at.next().is_none() {
+            return Ok(());
         }
-        Ok(())
+        let differences = self.compare(&found, &Compare::exact())?;
+        Err(VolumeError::Mismatch {
+            path: self.dir.clone(),
+            count: differences.count.max(1),
+            first: Box::new(
+                differences
+                    .first
+                    .into_iter()
+                    .next()
+                    .unwrap_or(crate::Difference {
+                        path: Vec::new(),
+                        what: crate::DifferenceKind::Metadata,
+                    }),
+            ),
+        })
     }
 
     /// Writes the tar as it was recorded, for GNU tar to unpack, without the headers of the volume's root: a user
@@ -417,5 +449,38 @@ impl<R: io::Read> io::Read for Counting<'_, R> {
         let length = self.inner.read(into)?;
         self.progress.add(length as u64);
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Features, FileDigest};
+
+    fn with_list(packed: u64, plain: u64) -> Result<(), String> {
+        check(&VolumeMeta {
+            format: FORMAT,
+            files: 0,
+            entries: 0,
+            bytes: 0,
+            tar_size: 0,
+            tree: String::new(),
+            list: FileDigest {
+                size: packed,
+                sha256: String::new(),
+            },
+            list_size: plain,
+            segments: Vec::new(),
+            root: None,
+            features: Features::default(),
+            excluded: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn a_list_of_a_million_equal_files_is_read_and_a_bomb_is_not() {
+        // As zstd packs the list of a thousand folders of a thousand files of five equal bytes.
+        assert!(with_list(1_277_174, 200_103_000).is_ok());
+        assert!(with_list(1_277_174, 2 << 30).is_err());
     }
 }

@@ -51,6 +51,11 @@ exec tar -cf - "$@""#;
     owned(&command)
 }
 
+/// Ends a script with the status of its last command, after reading what that left of the input: a server whose
+/// command ends with input on its way may never say how it ended (seen with containerd 1.6, and `kubectl exec -i`
+/// hangs there, too), so that a full disk would be told as a stall.
+const DRAINED: &str = "s=$?; cat >/dev/null; exit $s";
+
 /// The command that unpacks an archive from its standard input into the volume mounted at `path`.
 ///
 /// `length` is the exact length of what is sent. Where standard input can be closed the archive's end is the
@@ -78,18 +83,15 @@ pub fn restore(path: &str, length: u64, can_close_stdin: bool, probe: &Probe) ->
     } else {
         "umask 0; "
     };
-    if can_close_stdin && mask.is_empty() {
+    if can_close_stdin && !probe.shell {
         return owned(&tar);
     }
-    let (script, length) = (
-        if can_close_stdin {
-            "shift; exec \"$@\""
-        } else {
-            "n=$1; shift; head -c \"$n\" | \"$@\""
-        },
-        length.to_string(),
-    );
-    let script = format!("{mask}{script}");
+    let script = if can_close_stdin {
+        format!("{mask}shift; \"$@\"; {DRAINED}")
+    } else {
+        format!("{mask}n=$1; shift; head -c \"$n\" | {{ \"$@\"; {DRAINED}; }}")
+    };
+    let length = length.to_string();
     let mut command = vec!["sh", "-c", &script, "sh", &length];
     command.extend(tar);
     owned(&command)
@@ -120,9 +122,9 @@ pub fn set_times(path: &str, length: u64, can_close_stdin: bool) -> Vec<String> 
 
 fn fed(path: &str, length: u64, can_close_stdin: bool, program: &str) -> Vec<String> {
     let script = if can_close_stdin {
-        format!("cd -- \"$1\" && exec {program}")
+        format!("cd -- \"$1\" && {program}; {DRAINED}")
     } else {
-        format!("cd -- \"$1\" && head -c \"$2\" | {program}")
+        format!("head -c \"$2\" | {{ cd -- \"$1\" && {program}; {DRAINED}; }}")
     };
     owned(&["sh", "-c", &script, "sh", path, &length.to_string()])
 }
@@ -185,7 +187,7 @@ mod tests {
         );
         insta::assert_snapshot!(
             restore("/data", 9, true, &busybox()).join("|"),
-            @r#"sh|-c|umask 0; shift; exec "$@"|sh|9|tar|-C|/data|-xpf|-"#
+            @r#"sh|-c|umask 0; shift; "$@"; s=$?; cat >/dev/null; exit $s|sh|9|tar|-C|/data|-xpf|-"#
         );
     }
 
@@ -193,8 +195,36 @@ mod tests {
     fn an_open_standard_input_is_read_by_length() {
         insta::assert_snapshot!(
             restore("/da ta", 1024, false, &busybox()).join("|"),
-            @r#"sh|-c|umask 0; n=$1; shift; head -c "$n" | "$@"|sh|1024|tar|-C|/da ta|-xpf|-"#
+            @r#"sh|-c|umask 0; n=$1; shift; head -c "$n" | { "$@"; s=$?; cat >/dev/null; exit $s; }|sh|1024|tar|-C|/da ta|-xpf|-"#
         );
+    }
+
+    /// Runs a command with twenty times as much input as a pipe holds; gives its status.
+    fn fed_much(command: &[String]) -> i32 {
+        use std::{io::Write as _, process::Stdio};
+        let input = vec![b'x'; 20 << 16];
+        let mut child = std::process::Command::new(&command[0])
+            .args(&command[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Fails with a broken pipe where the command leaves its input unread.
+        child.stdin.take().unwrap().write_all(&input).unwrap();
+        child.wait().unwrap().code().unwrap()
+    }
+
+    #[test]
+    fn what_fails_reads_its_input_to_the_end_and_keeps_its_status() {
+        for can_close in [true, false] {
+            let restored = restore("/nowhere at all", 20 << 16, can_close, &busybox());
+            assert_ne!(fed_much(&restored), 0);
+            assert_ne!(
+                fed_much(&set_modes("/nowhere at all", 20 << 16, can_close)),
+                0
+            );
+        }
     }
 
     #[test]
