@@ -162,6 +162,9 @@ impl fmt::Debug for Credentials {
     }
 }
 
+/// Where every pod finds the token of its service account.
+const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
 impl Credentials {
     /// The start of a sentence about them.
     pub(crate) fn subject(&self) -> &'static str {
@@ -169,6 +172,11 @@ impl Credentials {
             Self::Password { .. } => "the token of this login is",
             Self::Token(_) => "the token is",
             Self::ClientCertificate { .. } => "the client certificate is",
+            Self::Kubeconfig(config)
+                if config.auth_info.token_file.as_deref() == Some(SERVICE_ACCOUNT_TOKEN) =>
+            {
+                "the token of the pod's service account is"
+            }
             Self::Kubeconfig(_) => "the credentials of the kubeconfig are",
         }
     }

@@ -82,6 +82,15 @@ pub(crate) struct Inner {
     pub(crate) discovery: RwLock<Option<Arc<Discovery>>>,
     /// What the credentials say about the user's name, for servers that do not tell.
     known_user: Option<String>,
+    /// The token of the credentials, where they are one.
+    token: Option<Bearer>,
+}
+
+/// Where the token of some credentials is.
+enum Bearer {
+    Itself(SecretString),
+    /// A file that somebody else renews.
+    File(std::path::PathBuf),
 }
 
 impl fmt::Debug for Cluster {
@@ -120,6 +129,11 @@ impl Cluster {
             Credentials::Kubeconfig(config) => config.auth_info.impersonate.clone(),
             _ => None,
         };
+        let token = match (&config.auth_info.token, &config.auth_info.token_file) {
+            (Some(token), _) => Some(Bearer::Itself(token.clone())),
+            (None, Some(path)) => Some(Bearer::File(path.into())),
+            (None, None) => None,
+        };
         let mut link = Link {
             cluster: access.name.clone(),
             base: access.base.clone(),
@@ -145,6 +159,7 @@ impl Cluster {
             obtained: Mutex::new(obtained),
             discovery: RwLock::new(None),
             known_user,
+            token,
         })))
     }
 
@@ -179,6 +194,27 @@ impl Cluster {
             *obtained = None;
         }
         Ok(())
+    }
+
+    /// The token that proves who we are, for what else in this cluster takes one: its registry does.
+    ///
+    /// `None` when the credentials are a certificate or come from a plugin.
+    ///
+    /// # Errors
+    /// When the file that the credentials name cannot be read.
+    pub async fn bearer_token(&self) -> Result<Option<SecretString>, ClusterError> {
+        match &self.0.token {
+            None => Ok(None),
+            Some(Bearer::Itself(token)) => Ok(Some(token.clone())),
+            Some(Bearer::File(path)) => match tokio::fs::read_to_string(path).await {
+                Ok(text) => Ok(Some(SecretString::from(text.trim()))),
+                Err(error) => Err(ClusterError::BadCredentials {
+                    cluster: self.name().to_owned(),
+                    what: "the file with the token",
+                    reason: error.to_string(),
+                }),
+            },
+        }
     }
 
     /// Name of the user that the server takes us for.

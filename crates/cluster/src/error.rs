@@ -24,6 +24,14 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
 }
 
+/// What a command wrote before it hung, to follow the message.
+fn said(stderr: &str) -> String {
+    match stderr.trim() {
+        "" => String::new(),
+        text => format!("; it said: {text}"),
+    }
+}
+
 fn status_text(status: u16, reason: Option<&str>) -> String {
     match reason.filter(|reason| !reason.is_empty()) {
         Some(reason) => format!("{status} {reason}"),
@@ -264,7 +272,7 @@ pub enum ClusterError {
         reason: String,
     },
     /// No byte came or went for too long.
-    #[error("{cluster}: `{command}` in {pod} stalled: {reason} for {} s", .after.as_secs())]
+    #[error("{cluster}: `{command}` in {pod} stalled: {reason} for {} s{}", .after.as_secs(), said(.stderr))]
     ExecStalled {
         /// Name of the cluster.
         cluster: String,
@@ -276,6 +284,20 @@ pub enum ClusterError {
         reason: &'static str,
         /// How long.
         after: Duration,
+        /// What it had written to standard error by then.
+        stderr: String,
+    },
+    /// A port of a pod cannot be reached through the API server.
+    #[error("{cluster}: cannot reach port {port} of {target} through the API server: {reason}")]
+    ForwardFailed {
+        /// Name of the cluster.
+        cluster: String,
+        /// Pod or service, and namespace.
+        target: String,
+        /// The port.
+        port: u16,
+        /// What the server said.
+        reason: String,
     },
     /// Our side dropped the input of a command before it was complete.
     #[error("{cluster}: the input of `{command}` in {pod} was given up before its end")]

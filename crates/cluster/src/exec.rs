@@ -142,7 +142,7 @@ impl Cluster {
         for part in command {
             call = call.query("command", part.clone());
         }
-        let connection = self.upgrade(&call, &place).await?;
+        let connection = self.upgrade(&call, &|reason| place.failed(reason)).await?;
         let can_close_stdin = connection.supports_stream_close();
         let shared = Arc::new(Shared::new());
         let (stdin_ours, stdin_pump) = duplex(BUFFER);
@@ -171,18 +171,19 @@ impl Cluster {
         })
     }
 
-    /// Opens the connection. Until it stands the command has not started, so a server in trouble is asked again.
-    async fn upgrade(
+    /// Opens a WebSocket. Until it stands nothing has begun (no command was started), so a server in trouble is asked
+    /// again. `failed` makes the error of a reason that only the caller can put into a sentence.
+    pub(crate) async fn upgrade(
         &self,
         call: &Call,
-        place: &Place,
+        failed: &(dyn Fn(String) -> ClusterError + Send + Sync),
     ) -> Result<kube::client::Connection, ClusterError> {
         let link = self.link();
         let mut attempts = Attempts::new(link.policy());
         loop {
             let request = Request::get(call.target())
                 .body(Vec::new())
-                .map_err(|error| place.failed(error.to_string()))?;
+                .map_err(|error| failed(error.to_string()))?;
             let limit = link.tuning.answer_timeout;
             let failure = match timeout(limit, link.clients.upgrade.connect(request)).await {
                 Ok(Ok(connection)) => return Ok(connection),
@@ -192,20 +193,18 @@ impl Cluster {
                         .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                     let failure = link.refusal(call, code, &http::HeaderMap::new(), &body);
                     match failure {
-                        // Kubelets say 500 for a container that is not there (any more): no trouble, but an answer.
+                        // Kubelets say 500 for what is not there (any more): no trouble, but an answer.
                         Failure::Unknown(ClusterError::Api(error)) if error.status == 500 => {
-                            Failure::Final(place.failed(error.message))
+                            Failure::Final(failed(error.message))
                         }
                         Failure::Unknown(error) => Failure::NotDone(error),
                         other => other,
                     }
                 }
-                Ok(Err(kube::Error::UpgradeConnection(error))) => {
-                    Failure::Final(place.failed(format!(
-                        "no WebSocket connection came about ({error}); \
+                Ok(Err(kube::Error::UpgradeConnection(error))) => Failure::Final(failed(format!(
+                    "no WebSocket connection came about ({error}); \
                          a proxy on the way may not let it through"
-                    )))
-                }
+                ))),
                 Ok(Err(error)) => match link.failed(call, &error) {
                     Failure::Unknown(error) => Failure::NotDone(error),
                     other => other,

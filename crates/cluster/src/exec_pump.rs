@@ -134,9 +134,20 @@ where
             command: place.command.clone(),
             reason,
             after: stall,
+            stderr: String::new(),
         }),
     };
-    let outcome = result.and_then(|status| outcome(&status, stderr.text(), &place));
+    let said = stderr.text();
+    let outcome = match result {
+        Ok(status) => outcome(&status, said, &place),
+        Err(mut error) => {
+            // What hangs has often said why.
+            if let ClusterError::ExecStalled { stderr, .. } = &mut error {
+                *stderr = said;
+            }
+            Err(error)
+        }
+    };
     if let Ok(outcome) = &outcome {
         // Only now is the end of the pipe, which its drop makes, an end of the output.
         shared.ended.store(true, Ordering::Release);

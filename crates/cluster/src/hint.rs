@@ -51,6 +51,7 @@ impl ClusterError {
             Self::WaitTimeout { .. } => "look at its events and conditions, or wait longer".into(),
             Self::ExecTorn { .. } | Self::ExecStalled { .. } => "try again; what arrived so far is incomplete".into(),
             Self::ExecFailed { .. } => "check that the container runs and has this program".into(),
+            Self::ForwardFailed { .. } => "check that a pod of it runs and listens on this port".into(),
             Self::Api(error) => return api_hint(error),
             _ => return None,
         })

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod exec;
+mod forward;
 mod listing;
 mod login;
 mod namespaces;
