@@ -1,5 +1,6 @@
 //! Who asks, and what they may do.
 
+pub(crate) mod access;
 pub(crate) mod authenticate;
 pub(crate) mod oauth;
 pub(crate) mod rbac;

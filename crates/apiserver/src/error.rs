@@ -331,6 +331,23 @@ impl ApiError {
         .with_details(json!({}))
     }
 
+    /// 422: what an object refers to is not there.
+    pub(crate) fn unresolved(kind: &str, name: &str, message: String) -> Self {
+        let cause = json!([{"message": message, "field": "from"}]);
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message)
+            .with_details(json!({"kind": kind, "name": name, "causes": cause}))
+    }
+
+    /// 504: what was waited for did not come; the client may try again.
+    pub(crate) fn timed_out(message: &str) -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "Timeout",
+            format!("Timeout: {message}"),
+        )
+        .with_details(json!({"retryAfterSeconds": 1}))
+    }
+
     /// 403 on a named object (or on a resource, when the name is empty).
     pub fn forbidden(group: &str, plural: &str, name: &str, why: impl AsRef<str>) -> Self {
         let subject = if name.is_empty() {

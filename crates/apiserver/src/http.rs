@@ -1,13 +1,18 @@
 //! The HTTP side: what a request is for, and who answers it.
 
 pub(crate) mod body;
+mod builds;
 pub(crate) mod convert;
+mod deployments;
 pub(crate) mod discovery;
 pub(crate) mod handlers;
+mod image_tags;
 pub(crate) mod images;
 pub(crate) mod list;
 pub(crate) mod openapi;
+mod openapi_v2;
 pub(crate) mod patch;
+mod port_forward;
 pub(crate) mod projects;
 pub(crate) mod protobuf;
 pub(crate) mod request;
@@ -17,6 +22,7 @@ pub(crate) mod subresources;
 pub(crate) mod table;
 pub(crate) mod types;
 pub(crate) mod watch;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,9 +31,11 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, Request};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::auth::tokens::Signer;
 use crate::auth::{authenticate, oauth, rbac, reviews};
+use crate::backends::{BuildBackend, Registries};
 use crate::error::ApiError;
 use crate::identity::UserInfo;
 use crate::node::NodeBackend;
@@ -40,6 +48,8 @@ use respond::{Answer, Response};
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) backend: Arc<dyn NodeBackend>,
+    pub(crate) builds: Arc<dyn BuildBackend>,
+    pub(crate) registries: Arc<dyn Registries>,
     pub(crate) users: Vec<User>,
     pub(crate) signer: Arc<Signer>,
     pub(crate) token_lifetime: Duration,
@@ -48,6 +58,8 @@ pub(crate) struct App {
     /// Client certificates that were issued, by the SHA-256 of their DER form.
     pub(crate) certificates: HashMap<[u8; 32], UserInfo>,
     pub(crate) stopping: CancellationToken,
+    /// What is awaited when the server stops.
+    pub(crate) tasks: TaskTracker,
     pub(crate) openshift: bool,
 }
 
@@ -103,6 +115,12 @@ async fn route(
         if !get {
             return Err(ApiError::method_not_allowed());
         }
+        if path == "/openapi/v2" {
+            return Ok(openapi_v2::answer(
+                &app.store.catalogue().all(),
+                request.headers(),
+            ));
+        }
         return discovery::answer(app, &path, &accept);
     }
     let target = request::target(app.store.catalogue(), &path)?;
@@ -127,7 +145,7 @@ async fn route(
     }
     if matches!(
         target.subresource.as_deref(),
-        Some("exec" | "portforward" | "log")
+        Some("exec" | "portforward" | "log" | "instantiatebinary" | "webhooks")
     ) {
         return streams::handle(app, &target, request).await;
     }
@@ -150,7 +168,7 @@ async fn dispatch(
     if target.kind.group == "project.openshift.io" {
         return projects::handle(app, call, target, verb);
     }
-    if let Some(answer) = images::handle(app, call, target, verb)? {
+    if let Some(answer) = images::handle(app, call, target, verb).await? {
         return Ok(answer);
     }
     if let Some(answer) = oauth::own_tokens(app, call, target, verb)? {

@@ -18,7 +18,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::access::Access;
 use crate::auth::tokens::{AccountClaims, Signer};
+use crate::backends::Backends;
 use crate::catalogue::{Catalogue, ResourceId};
 use crate::controllers;
 use crate::error::ApiError;
@@ -145,7 +147,7 @@ pub enum StartError {
 pub struct ApiServer {
     store: Store,
     address: SocketAddr,
-    ca_pem: String,
+    authority: Authority,
     name: String,
     admin: ClientCertificate,
     signer: Arc<Signer>,
@@ -171,7 +173,18 @@ impl ApiServer {
     /// When the address or the data folder cannot be used.
     pub async fn start(
         config: ApiServerConfig,
-        backend: Arc<dyn NodeBackend>,
+        node: Arc<dyn NodeBackend>,
+    ) -> Result<Self, StartError> {
+        Self::start_with(config, Backends::node(node)).await
+    }
+
+    /// The same with what runs builds and reads images from registries.
+    ///
+    /// # Errors
+    /// As [`ApiServer::start`].
+    pub async fn start_with(
+        config: ApiServerConfig,
+        backends: Backends,
     ) -> Result<Self, StartError> {
         private_folder(&config.data_dir)?;
         let listener =
@@ -211,13 +224,16 @@ impl ApiServer {
         certificates.insert(admin.fingerprint, UserInfo::admin());
         let app = Arc::new(App {
             store: store.clone(),
-            backend,
+            backend: backends.node,
+            builds: backends.builds,
+            registries: backends.registries,
             users: config.users,
             signer: Arc::clone(&signer),
             token_lifetime: config.token_lifetime,
             url: format!("https://{}", reachable(address)),
             certificates,
             stopping: stopping.clone(),
+            tasks: tasks.clone(),
             openshift: config.openshift,
         });
         let accepting = tokio::spawn(accept(
@@ -231,7 +247,7 @@ impl ApiServer {
         Ok(Self {
             store,
             address,
-            ca_pem: authority.pem,
+            authority,
             name: config.name,
             admin,
             signer,
@@ -259,7 +275,7 @@ impl ApiServer {
 
     /// Certificate of the authority that signed the server's certificate, PEM.
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        &self.authority.pem
     }
 
     /// A kubeconfig of the administrator (`system:admin`, who may do everything), with a client
@@ -273,7 +289,7 @@ impl ApiServer {
              namespace: default\ncurrent-context: {name}\n",
             name = self.name,
             url = self.url(),
-            ca = encode(&self.ca_pem),
+            ca = encode(&self.authority.pem),
             cert = encode(&self.admin.pem),
             key = encode(self.admin.key_pem.expose_secret()),
         )
@@ -302,6 +318,22 @@ impl ApiServer {
                 .to_owned(),
         };
         Ok(self.signer.sign(&claims, None))
+    }
+
+    /// Who bearer tokens are and what they may do.
+    pub fn access(&self) -> Access {
+        Access::new(self.store.clone(), Arc::clone(&self.signer))
+    }
+
+    /// What another server of the cluster shows: a new certificate for these DNS names (a wildcard as
+    /// `*.apps.demo.test`) and 127.0.0.1, of the authority of [`ApiServer::ca_pem`]. HTTP/1.1 alone.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn serving_config(&self, names: &[&str]) -> Result<rustls::ServerConfig, StartError> {
+        self.authority
+            .serving(names)
+            .map_err(StartError::Certificate)
     }
 
     /// Ends all connections and writes the snapshot.

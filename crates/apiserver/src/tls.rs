@@ -90,6 +90,29 @@ impl Authority {
         Ok(config)
     }
 
+    /// What another server shows, to whom everybody may come.
+    pub(crate) fn serving(&self, names: &[&str]) -> Result<ServerConfig, Problem> {
+        let key = KeyPair::generate()?;
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let common = names.first().cloned().unwrap_or_default();
+        let mut params = CertificateParams::new(names)?;
+        let loopback = SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        params.subject_alt_names.push(loopback);
+        params.distinguished_name = named(&common, None);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone(), self.certificate.clone()],
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            )?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
     pub(crate) fn client(&self, user: &str, group: &str) -> Result<ClientCertificate, Problem> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();

@@ -8,6 +8,7 @@ use crate::error::ApiError;
 use crate::http::request::{Target, Verb};
 use crate::http::{App, Peer};
 use crate::identity::UserInfo;
+use crate::store::Store;
 
 /// The user of a request, impersonation included.
 pub(crate) fn user(app: &App, peer: &Peer, headers: &HeaderMap) -> Result<UserInfo, ApiError> {
@@ -52,7 +53,7 @@ fn sender(app: &App, peer: &Peer, headers: &HeaderMap) -> Result<UserInfo, ApiEr
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim())
             .ok_or_else(ApiError::unauthorized)?;
-        return bearer(app, token).ok_or_else(ApiError::unauthorized);
+        return bearer(&app.store, &app.signer, token).ok_or_else(ApiError::unauthorized);
     }
     if let Some(certificate) = peer.certificate {
         return app
@@ -65,8 +66,8 @@ fn sender(app: &App, peer: &Peer, headers: &HeaderMap) -> Result<UserInfo, ApiEr
 }
 
 /// Whose bearer token it is, if it is good.
-pub(crate) fn bearer(app: &App, token: &str) -> Option<UserInfo> {
-    let state = app.store.state();
+pub(crate) fn bearer(store: &Store, signer: &tokens::Signer, token: &str) -> Option<UserInfo> {
+    let state = store.state();
     if let Some(name) = tokens::login_token_name(token) {
         let id = ResourceId::new("oauth.openshift.io", "oauthaccesstokens");
         let object = state.get(&id, None, &name)?;
@@ -99,7 +100,7 @@ pub(crate) fn bearer(app: &App, token: &str) -> Option<UserInfo> {
             oauth: true,
         });
     }
-    let claims = app.signer.check(token)?;
+    let claims = signer.check(token)?;
     let account = state.get(
         &ResourceId::core("serviceaccounts"),
         Some(&claims.namespace),

@@ -50,7 +50,7 @@ pub(crate) fn handle(
         "tokenreviews" => {
             drop(state);
             let token = review["spec"]["token"].as_str().unwrap_or_default();
-            review["status"] = match authenticate::bearer(app, token) {
+            review["status"] = match authenticate::bearer(&app.store, &app.signer, token) {
                 Some(user) => json!({"authenticated": true, "user": user_info(&user)}),
                 None => {
                     json!({"authenticated": false, "error": "the token is unknown or has expired"})

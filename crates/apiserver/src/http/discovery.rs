@@ -61,6 +61,11 @@ fn subresource(
         "finalize" => (own, None, &["update"]),
         "instantiate" if kind.plural == "buildconfigs" => ("BuildRequest".to_owned(), None, CREATE),
         "instantiate" => ("DeploymentRequest".to_owned(), None, CREATE),
+        "webhooks" => ("Build".to_owned(), None, CREATE),
+        "clone" => ("BuildRequest".to_owned(), None, CREATE),
+        "details" => (own, None, &["update"]),
+        "layers" => ("ImageStreamLayers".to_owned(), None, &["get"]),
+        "secrets" => ("SecretList".to_owned(), None, &["get"]),
         "instantiatebinary" => ("BinaryBuildRequestOptions".to_owned(), None, CREATE),
         "rollback" => ("DeploymentConfigRollback".to_owned(), None, CREATE),
         _ => (own, None, CREATE),
@@ -83,7 +88,7 @@ pub(crate) fn answer(app: &App, path: &str, accept: &Accept) -> Result<Answer, A
     let aggregated = accept.shape == Shape::Aggregated;
     let body = match parts.as_slice() {
         [""] => {
-            json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/openapi/v3", "/version"]})
+            json!({"paths": ["/api", "/api/v1", "/apis", "/healthz", "/openapi/v2", "/openapi/v3", "/version"]})
         }
         ["api"] if aggregated => return Ok(aggregate(&all, true)),
         ["apis"] if aggregated => return Ok(aggregate(&all, false)),

@@ -34,7 +34,8 @@ pub(crate) fn answer(all: &[Arc<ResourceType>], rest: &[&str]) -> Option<Answer>
     }
 }
 
-fn group_path(kind: &ResourceType) -> String {
+/// The path below which a resource is served, without a leading slash.
+pub(super) fn group_path(kind: &ResourceType) -> String {
     if kind.group.is_empty() {
         format!("api/{}", kind.version)
     } else {

@@ -104,6 +104,8 @@ pub(crate) fn target(catalogue: &Catalogue, path: &str) -> Result<Target, ApiErr
         [] => (None, None),
         [name] => (Some(owned(name)), None),
         [name, subresource] => (Some(owned(name)), Some(owned(subresource))),
+        // A webhook's secret and its kind follow.
+        [name, subresource @ "webhooks", _, _] => (Some(owned(name)), Some(owned(subresource))),
         _ => return Err(ApiError::no_such_resource()),
     };
     if kind.namespaced && namespace.is_none() && name.is_some() {
@@ -148,8 +150,8 @@ impl Target {
     pub(crate) fn require_offered(&self, verb: Verb) -> Result<(), ApiError> {
         let offered = match self.subresource.as_deref() {
             Some("status" | "scale") => matches!(verb, Verb::Get | Verb::Update | Verb::Patch),
-            Some("log") => verb == Verb::Get,
-            Some("finalize") => verb == Verb::Update,
+            Some("log" | "layers" | "secrets") => verb == Verb::Get,
+            Some("finalize" | "details") => verb == Verb::Update,
             Some(_) => verb == Verb::Create,
             None => {
                 let right_place = match verb {

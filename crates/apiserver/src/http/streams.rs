@@ -1,6 +1,6 @@
-//! Logs, commands and ports of pods: the streams between a client and a node.
+//! Logs and commands of pods: the streams between a client and a node.
 //!
-//! Commands and ports go over WebSockets, each message led by the number of its channel; the protocols
+//! Commands go over WebSockets, each message led by the number of its channel; the protocols
 //! are called `v4.channel.k8s.io` and
 //! `v5.channel.k8s.io`, of which only the latter can close a single channel.
 
@@ -21,12 +21,15 @@ use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use super::builds;
+use super::port_forward;
 use super::request::{Target, query};
 use super::respond::{Answer, plain};
+use super::webhooks;
 use crate::error::ApiError;
-use crate::node::{Duplex, ExecRequest, ExecSession, LogRequest, NodeError, TerminalSize};
+use crate::node::{ExecRequest, ExecSession, LogRequest, NodeError, TerminalSize};
 
-const V4: &str = "v4.channel.k8s.io";
+pub(super) const V4: &str = "v4.channel.k8s.io";
 const V5: &str = "v5.channel.k8s.io";
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -34,17 +37,20 @@ const STDERR: u8 = 2;
 const STATUS: u8 = 3;
 const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
-const CHUNK: usize = 32 * 1024;
+pub(super) const CHUNK: usize = 32 * 1024;
 
 pub(crate) async fn handle(
     app: &Arc<App>,
     target: &Target,
     request: Request<Body>,
 ) -> Result<Answer, ApiError> {
-    if target.kind.plural == "builds" {
-        return Err(ApiError::not_implemented(
-            "builds/log; read the log of the build's pod",
-        ));
+    match target.kind.plural.as_str() {
+        "builds" => return builds::log(app, target, request).await,
+        "buildconfigs" if target.subresource.as_deref() == Some("webhooks") => {
+            return webhooks::handle(app, target, request).await;
+        }
+        "buildconfigs" => return builds::start_binary(app, target, request).await,
+        _ => {}
     }
     let pod = app
         .store
@@ -53,11 +59,14 @@ pub(crate) async fn handle(
     match target.subresource.as_deref() {
         Some("log") => log(app, target, &pod, query(request.uri().query())).await,
         Some("exec") => exec(app, target, &pod, request).await,
-        _ => port_forward(app, target, request).await,
+        _ => port_forward::handle(app, target, request).await,
     }
 }
 
-fn params<'a>(query: &'a [(String, String)], name: &str) -> impl Iterator<Item = &'a str> {
+pub(super) fn params<'a>(
+    query: &'a [(String, String)],
+    name: &str,
+) -> impl Iterator<Item = &'a str> {
     let name = name.to_owned();
     query
         .iter()
@@ -65,7 +74,7 @@ fn params<'a>(query: &'a [(String, String)], name: &str) -> impl Iterator<Item =
         .map(|(_, value)| value.as_str())
 }
 
-fn all_params(request: &Request<Body>) -> Vec<(String, String)> {
+pub(super) fn all_params(request: &Request<Body>) -> Vec<(String, String)> {
     url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
         .into_owned()
         .collect()
@@ -169,7 +178,7 @@ async fn log(
 }
 
 /// Takes a WebSocket in one of the offered protocols.
-async fn upgrade(
+pub(super) async fn upgrade(
     request: Request<Body>,
     offered: &[&'static str],
 ) -> Result<(WebSocketUpgrade, &'static str), ApiError> {
@@ -182,7 +191,7 @@ async fn upgrade(
         .to_ascii_lowercase();
     if upgrade_to.starts_with("spdy/") {
         return Err(ApiError::not_implemented(
-            "SPDY/3.1 streams; it speaks WebSocket with v5.channel.k8s.io or v4.channel.k8s.io",
+            "commands over SPDY/3.1; it speaks WebSocket with v5.channel.k8s.io or v4.channel.k8s.io",
         ));
     }
     if upgrade_to != "websocket" {
@@ -267,7 +276,7 @@ async fn exec(
 }
 
 /// The answer to an upgrade, its `Connection` as Go's servers write it.
-fn lower_case(mut response: super::respond::Response) -> super::respond::Response {
+pub(super) fn lower_case(mut response: super::respond::Response) -> super::respond::Response {
     response
         .headers_mut()
         .insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -275,7 +284,7 @@ fn lower_case(mut response: super::respond::Response) -> super::respond::Respons
 }
 
 /// A message on a channel.
-fn frame(channel: u8, payload: &[u8]) -> Message {
+pub(super) fn frame(channel: u8, payload: &[u8]) -> Message {
     let mut bytes = Vec::with_capacity(payload.len() + 1);
     bytes.push(channel);
     bytes.extend_from_slice(payload);
@@ -397,7 +406,7 @@ async fn pump(
     }
 }
 
-async fn read_command(
+pub(super) async fn read_command(
     channel: u8,
     mut reader: Box<dyn AsyncRead + Send + Unpin>,
     sender: mpsc::Sender<Message>,
@@ -463,116 +472,4 @@ async fn read_client(
         }
     }
     gone.cancel();
-}
-
-async fn port_forward(
-    app: &Arc<App>,
-    target: &Target,
-    request: Request<Body>,
-) -> Result<Answer, ApiError> {
-    let query = all_params(&request);
-    let ports: Vec<u16> = params(&query, "ports")
-        .flat_map(|ports| ports.split(','))
-        .map(|port| {
-            port.parse::<u16>()
-                .ok()
-                .filter(|port| *port > 0)
-                .ok_or_else(|| ApiError::bad_request(format!("unable to parse {port:?} as a port")))
-        })
-        .collect::<Result<_, _>>()?;
-    let (upgrade, _) = upgrade(request, &[V4]).await?;
-    if ports.is_empty() {
-        return Err(ApiError::bad_request(
-            "query parameter \"ports\" is required",
-        ));
-    }
-    let app = Arc::clone(app);
-    let (namespace, pod) = (
-        target.namespace().unwrap_or_default().to_owned(),
-        target.name().to_owned(),
-    );
-    let response = upgrade.on_upgrade(move |socket| async move {
-        let stopping = app.stopping.clone();
-        tokio::select! {
-            () = forward(&app, socket, &namespace, &pod, &ports) => {}
-            () = stopping.cancelled() => {}
-        }
-    });
-    Ok(Answer::Raw(lower_case(response)))
-}
-
-/// Each port has two channels, one for its bytes and one for what goes wrong; the first message on each
-/// is the port's number.
-async fn forward(app: &App, socket: WebSocket, namespace: &str, pod: &str, ports: &[u16]) {
-    let (mut sink, mut stream) = socket.split();
-    let (sender, mut output) = mpsc::channel::<Message>(8);
-    let mut writers: Vec<Option<tokio::io::WriteHalf<Box<dyn Duplex>>>> = Vec::new();
-    let mut tasks = tokio::task::JoinSet::new();
-    for (index, port) in ports.iter().enumerate() {
-        let Ok(data) = u8::try_from(index * 2) else {
-            break;
-        };
-        for channel in [data, data + 1] {
-            if sink
-                .send(frame(channel, &port.to_le_bytes()))
-                .await
-                .is_err()
-            {
-                return;
-            }
-        }
-        match app.backend.port(namespace, pod, *port).await {
-            Ok(duplex) => {
-                let (reader, writer) = tokio::io::split(duplex);
-                writers.push(Some(writer));
-                tasks.spawn(read_command(data, Box::new(reader), sender.clone()));
-            }
-            Err(error) => {
-                writers.push(None);
-                let message = format!("error forwarding port {port} to pod {pod}: {error}");
-                if sink
-                    .send(frame(data + 1, message.as_bytes()))
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-            }
-        }
-    }
-    drop(sender);
-    let to_client = async {
-        while let Some(message) = output.recv().await {
-            if sink.send(message).await.is_err() {
-                return;
-            }
-        }
-        let _ = sink.send(Message::Close(None)).await;
-    };
-    let to_pod = async {
-        while let Some(Ok(message)) = stream.next().await {
-            let Message::Binary(bytes) = message else {
-                continue;
-            };
-            let Some((channel, data)) = bytes.split_first() else {
-                continue;
-            };
-            let slot = writers.get_mut(usize::from(*channel) / 2);
-            if let Some(slot) = slot.filter(|_| channel % 2 == 0)
-                && let Some(writer) = slot
-            {
-                let sent = async {
-                    writer.write_all(data).await?;
-                    writer.flush().await
-                };
-                if sent.await.is_err() {
-                    *slot = None;
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = to_client => {}
-        () = to_pod => {}
-    }
 }

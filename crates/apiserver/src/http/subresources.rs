@@ -4,9 +4,8 @@ use serde_json::{Value, json};
 
 use super::request::{Target, Verb};
 use super::respond::{Answer, success};
-use super::{App, Call, body, convert, handlers, patch};
+use super::{App, Call, body, builds, convert, deployments, handlers, patch};
 use crate::auth::tokens::AccountClaims;
-use crate::catalogue::ResourceId;
 use crate::error::ApiError;
 use crate::metadata;
 use crate::write::{Part, Write};
@@ -44,8 +43,9 @@ pub(crate) fn handle(
             )?;
             Ok(Answer::created(success(Value::Null)))
         }
-        ("instantiate", _) if kind.plural == "buildconfigs" => build(app, call, target),
-        ("instantiate", _) => roll_out(app, call, target),
+        ("instantiate", _) if kind.plural == "buildconfigs" => builds::start(app, call, target),
+        ("clone", _) => builds::start(app, call, target),
+        ("instantiate", _) => deployments::roll_out(app, call, target),
         (name, _) => Err(ApiError::not_implemented(&format!(
             "{}/{name}",
             kind.plural
@@ -304,126 +304,4 @@ fn bind(app: &App, call: &Call, target: &Target) -> Result<Answer, ApiError> {
         Ok(object)
     })?;
     Ok(Answer::created(success(Value::Null)))
-}
-
-/// Starts a build of a BuildConfig: the next number, a Build object. Controllers run it.
-fn build(app: &App, call: &Call, target: &Target) -> Result<Answer, ApiError> {
-    let request = body::of_kind("BuildRequest", &call.request)?;
-    let mut number = 0;
-    let system = Write {
-        part: Part::Special,
-        ..Write::system()
-    };
-    let config = app.store.update_with(
-        &target.kind,
-        target.namespace(),
-        target.name(),
-        &system,
-        |current| {
-            number = current["status"]["lastVersion"].as_i64().unwrap_or(0) + 1;
-            let mut object = current.clone();
-            object["status"]["lastVersion"] = json!(number);
-            Ok(object)
-        },
-    )?;
-    let name = format!("{}-{number}", target.name());
-    let mut spec = config["spec"].clone();
-    if let Some(spec) = spec.as_object_mut() {
-        for field in [
-            "triggers",
-            "runPolicy",
-            "successfulBuildsHistoryLimit",
-            "failedBuildsHistoryLimit",
-        ] {
-            spec.remove(field);
-        }
-        spec.entry("serviceAccount")
-            .or_insert_with(|| json!("builder"));
-    }
-    spec["triggeredBy"] = match &request["triggeredBy"] {
-        Value::Null => json!([{"message": "Manually triggered"}]),
-        causes => causes.clone(),
-    };
-    if let (Some(extra), Some(strategy)) =
-        (request["env"].as_array(), spec["strategy"].as_object_mut())
-    {
-        for strategy in strategy.values_mut().filter(|value| value.is_object()) {
-            let mut env = strategy["env"].as_array().cloned().unwrap_or_default();
-            env.extend(extra.iter().cloned());
-            strategy["env"] = json!(env);
-        }
-    }
-    let policy = config["spec"]["runPolicy"].as_str().unwrap_or("Serial");
-    let mut labels = config["metadata"]["labels"]
-        .as_object()
-        .cloned()
-        .unwrap_or_default();
-    labels.insert("buildconfig".to_owned(), json!(target.name()));
-    labels.insert(
-        "openshift.io/build-config.name".to_owned(),
-        json!(target.name()),
-    );
-    labels.insert("openshift.io/build.start-policy".to_owned(), json!(policy));
-    let made = app.store.create(
-        &ResourceId::new("build.openshift.io", "builds"),
-        target.namespace(),
-        json!({
-            "metadata": {
-                "name": name,
-                "labels": labels,
-                "annotations": {
-                    "openshift.io/build-config.name": target.name(),
-                    "openshift.io/build.number": number.to_string(),
-                },
-                "ownerReferences": [{
-                    "apiVersion": "build.openshift.io/v1",
-                    "kind": "BuildConfig",
-                    "name": target.name(),
-                    "uid": config["metadata"]["uid"],
-                    "controller": true,
-                }],
-            },
-            "spec": spec,
-            "status": {
-                "phase": "New",
-                "config": {
-                    "kind": "BuildConfig",
-                    "namespace": target.namespace(),
-                    "name": target.name(),
-                },
-            },
-        }),
-    )?;
-    Ok(Answer::created(made))
-}
-
-/// Rolls a DeploymentConfig out: its next version. Controllers do the rest.
-fn roll_out(app: &App, call: &Call, target: &Target) -> Result<Answer, ApiError> {
-    let request = body::of_kind("DeploymentRequest", &call.request)?;
-    let force = request["force"] == true;
-    let changed = change(app, call, target, Part::Special, |current| {
-        if current["spec"]["paused"] == true && !force {
-            return Err(ApiError::invalid(
-                &target.kind.group,
-                &target.kind.kind,
-                target.name(),
-                &[crate::error::Cause::invalid(
-                    "spec.paused",
-                    &json!(true),
-                    "cannot deploy a paused deployment config",
-                )],
-            ));
-        }
-        let mut object = current.clone();
-        let version = object["status"]["latestVersion"].as_i64().unwrap_or(0) + 1;
-        object["status"]["latestVersion"] = json!(version);
-        object["status"]["details"] =
-            json!({"message": "manual change", "causes": [{"type": "Manual"}]});
-        Ok(object)
-    })?;
-    Ok(Answer::created(handlers::shaped(
-        call,
-        &target.kind,
-        &changed,
-    )))
 }

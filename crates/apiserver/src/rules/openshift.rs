@@ -1,5 +1,7 @@
 //! Routes, DeploymentConfigs, builds and image streams.
 
+mod streams;
+
 use serde_json::{Value, json};
 
 use super::Context;
@@ -34,11 +36,12 @@ pub(super) fn on_create(context: &Context<'_>, object: &mut Value) -> Result<(),
             default(object, "status.phase", json!("New"));
             default(object, "spec.serviceAccount", json!("builder"));
         }
+        "images" => crate::images::fill(object),
         "imagestreams" => {
             let namespace = metadata::namespace(object).unwrap_or_default();
             let repository = format!("{REGISTRY}/{namespace}/{}", metadata::name(object));
             object["status"] = json!({"dockerImageRepository": repository});
-            complete_stream(object);
+            streams::complete(context, None, object)?;
         }
         _ => {}
     }
@@ -57,7 +60,7 @@ pub(super) fn on_update(
         }
         "deploymentconfigs" => complete_config(object),
         "buildconfigs" => complete_build_config(object),
-        "imagestreams" => complete_stream(object),
+        "imagestreams" => streams::complete(context, Some(current), object)?,
         _ => {}
     }
     Ok(())
@@ -208,18 +211,4 @@ fn complete_build_config(config: &mut Value) {
         config["status"] = json!({});
     }
     default(config, "status.lastVersion", json!(0));
-}
-
-fn complete_stream(stream: &mut Value) {
-    for tag in stream["spec"]
-        .get_mut("tags")
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten()
-    {
-        default(tag, "annotations", Value::Null);
-        default(tag, "generation", json!(1));
-        default(tag, "importPolicy", json!({"importMode": "Legacy"}));
-        default(tag, "referencePolicy", json!({"type": "Source"}));
-    }
 }

@@ -437,3 +437,49 @@ async fn five_thousand_objects_are_made_and_paged() {
     assert_eq!(seen, 5002);
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn ports_are_forwarded_in_the_protocols_that_genuine_servers_take() {
+    let cluster = Cluster::start("ports-protocols").await;
+    cluster.project("shop", None).await;
+    let pod =
+        json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "a", "image": "x"}]}});
+    cluster.post("/api/v1/namespaces/shop/pods", pod).await;
+    let path = "/api/v1/namespaces/shop/pods/a/portforward";
+    let socket = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    let protocol = |name| [&socket[..], &[("sec-websocket-protocol", name)]].concat();
+    let tunnel = "SPDY/3.1+portforward.k8s.io";
+    let reply = cluster
+        .send("GET", path, None, &protocol(tunnel), None)
+        .await;
+    assert_eq!(reply.status, 101);
+    assert_eq!(reply.headers["sec-websocket-protocol"], tunnel);
+    let reply = cluster
+        .send("GET", path, None, &protocol("v9.channel.k8s.io"), None)
+        .await;
+    assert_eq!((reply.status, reply.text.as_str()), (403, ""));
+
+    let spdy = [("connection", "Upgrade"), ("upgrade", "SPDY/3.1")];
+    let version = |name| [&spdy[..], &[("x-stream-protocol-version", name)]].concat();
+    let reply = cluster.send("POST", path, None, &spdy, None).await;
+    insta::assert_snapshot!(reply.text, @"unable to upgrade: X-Stream-Protocol-Version is required");
+    assert_eq!(reply.status, 400);
+    let reply = cluster.send("POST", path, None, &version("v9"), None).await;
+    insta::assert_snapshot!(reply.text, @"unable to upgrade: unable to negotiate protocol: client supports [v9], server accepts [portforward.k8s.io]");
+    assert_eq!(reply.status, 403);
+    let accepted = &reply.headers["x-accepted-stream-protocol-versions"];
+    assert_eq!(accepted, "portforward.k8s.io");
+    let good = version("portforward.k8s.io");
+    let reply = cluster.send("POST", path, None, &good, None).await;
+    assert_eq!(reply.status, 101);
+    assert_eq!(
+        reply.headers["x-stream-protocol-version"],
+        "portforward.k8s.io"
+    );
+    cluster.stop().await;
+}

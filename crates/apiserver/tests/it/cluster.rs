@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use openshifter_apiserver::{
-    ApiServer, ApiServerConfig, Duplex, ExecRequest, ExecSession, LogRequest, NodeBackend,
-    NodeError, ResourceId, User,
+    ApiServer, ApiServerConfig, Backends, Duplex, ExecRequest, ExecSession, LogRequest,
+    NodeBackend, NodeError, ResourceId, User,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::backends::{FakeBuilds, FakeRegistries};
 
 /// A node whose containers know a few commands.
 pub(crate) struct FakeNode;
@@ -103,6 +105,7 @@ impl NodeBackend for FakeNode {
 /// A running server.
 pub(crate) struct Cluster {
     pub(crate) server: ApiServer,
+    pub(crate) builds: Arc<FakeBuilds>,
     pub(crate) folder: tempfile::TempDir,
     admin: reqwest::Client,
     plain: reqwest::Client,
@@ -141,7 +144,13 @@ impl Cluster {
 
     pub(crate) async fn start_with(config: ApiServerConfig, folder: tempfile::TempDir) -> Self {
         install_tls();
-        let server = ApiServer::start(config, Arc::new(FakeNode)).await.unwrap();
+        let builds = Arc::new(FakeBuilds::default());
+        let backends = Backends {
+            node: Arc::new(FakeNode),
+            builds: Arc::clone(&builds) as _,
+            registries: Arc::new(FakeRegistries),
+        };
+        let server = ApiServer::start_with(config, backends).await.unwrap();
         let ca = reqwest::Certificate::from_pem(server.ca_pem().as_bytes()).unwrap();
         let kubeconfig: Value = serde_saphyr::from_str(&server.admin_kubeconfig()).unwrap();
         let user = &kubeconfig["users"][0]["user"];
@@ -165,6 +174,7 @@ impl Cluster {
                 .unwrap(),
             plain: builder().build().unwrap(),
             server,
+            builds,
             folder,
         }
     }
@@ -211,6 +221,36 @@ impl Cluster {
             body: serde_json::from_str(&text).unwrap_or_default(),
             text,
         }
+    }
+
+    /// Sends a body piece by piece.
+    pub(crate) async fn try_upload(
+        &self,
+        path: &str,
+        body: impl futures::Stream<Item = Result<Vec<u8>, std::io::Error>> + Send + 'static,
+    ) -> Result<Reply, reqwest::Error> {
+        let response = self
+            .admin
+            .post(format!("{}{path}", self.server.url()))
+            .body(reqwest::Body::wrap_stream(body))
+            .send()
+            .await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await?;
+        Ok(Reply {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or_default(),
+            text,
+        })
+    }
+
+    pub(crate) async fn upload(
+        &self,
+        path: &str,
+        body: impl futures::Stream<Item = Result<Vec<u8>, std::io::Error>> + Send + 'static,
+    ) -> Reply {
+        self.try_upload(path, body).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

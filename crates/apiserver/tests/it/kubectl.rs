@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+
+use openshifter_apiserver::ResourceId;
 
 use crate::cluster::Cluster;
 
@@ -59,6 +61,42 @@ impl Kubectl {
             String::from_utf8_lossy(&output.stderr)
         );
         (output.status.success(), text)
+    }
+
+    /// Forwards a port of a pod; the port to connect to, and the process, which ends when dropped.
+    async fn forward(
+        &self,
+        pod: &str,
+        port: u16,
+        env: &[(&str, &str)],
+    ) -> (u16, tokio::process::Child) {
+        let mut child = tokio::process::Command::new(tool("kubectl"))
+            .args(["-n", "shop", "port-forward", pod, &format!(":{port}")])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("HOME", self.kubeconfig.parent().unwrap())
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let line = tokio::time::timeout(std::time::Duration::from_secs(30), lines.next_line())
+            .await
+            .expect("kubectl says where it listens")
+            .unwrap();
+        let Some(line) = line else {
+            let mut why = String::new();
+            let stderr = child.stderr.as_mut().unwrap();
+            stderr.read_to_string(&mut why).await.unwrap();
+            panic!("kubectl ended: {why}");
+        };
+        let local = line
+            .strip_prefix("Forwarding from 127.0.0.1:")
+            .and_then(|rest| rest.split(' ').next())
+            .unwrap_or_else(|| panic!("{line}"));
+        (local.parse().unwrap(), child)
     }
 
     async fn ok(&self, arguments: &[&str], input: &str) -> String {
@@ -215,6 +253,149 @@ async fn commands_run_in_pods() {
         .ok(&["-n", "shop", "logs", "a", "--tail=1"], "")
         .await;
     assert_eq!(logs, "three\n");
+    cluster.stop().await;
+}
+
+/// A pod that says it runs: `kubectl` forwards ports of no other.
+async fn running_pod(cluster: &Cluster, kubectl: &Kubectl) {
+    kubectl
+        .ok(&["-n", "shop", "run", "a", "--image=shell:1"], "")
+        .await;
+    let pods = ResourceId::core("pods");
+    cluster
+        .server
+        .store()
+        .update_status(&pods, Some("shop"), "a", |pod| {
+            pod["status"]["phase"] = serde_json::json!("Running");
+        })
+        .unwrap();
+}
+
+/// Sends a text that is longer than any buffer on its way and compares what comes back.
+async fn shout(port: u16, character: u8) {
+    let exchange = async {
+        let connection = tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .unwrap();
+        let (mut reader, mut writer) = connection.into_split();
+        let write = async move {
+            writer.write_all(&vec![character; 1 << 20]).await.unwrap();
+            writer.shutdown().await.unwrap();
+        };
+        let mut answer = Vec::new();
+        let (_, read) = tokio::join!(write, reader.read_to_end(&mut answer));
+        read.unwrap();
+        assert!(
+            answer == vec![character.to_ascii_uppercase(); 1 << 20],
+            "{} bytes",
+            answer.len()
+        );
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), exchange)
+        .await
+        .expect("the exchange ends");
+}
+
+#[tokio::test]
+async fn ports_are_forwarded_over_web_sockets_and_over_spdy() {
+    let cluster = Cluster::start("kubectl-ports").await;
+    cluster.project("shop", None).await;
+    let kubectl = Kubectl::new(&cluster);
+    running_pod(&cluster, &kubectl).await;
+    for env in [&[][..], &[("KUBECTL_PORT_FORWARD_WEBSOCKETS", "false")]] {
+        let (port, child) = kubectl.forward("a", 8080, env).await;
+        tokio::join!(shout(port, b'a'), shout(port, b'b'), shout(port, b'c'));
+        shout(port, b'd').await;
+        drop(child);
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_port_that_nobody_listens_on_is_named() {
+    let cluster = Cluster::start("kubectl-no-port").await;
+    cluster.project("shop", None).await;
+    let kubectl = Kubectl::new(&cluster);
+    running_pod(&cluster, &kubectl).await;
+    let (port, mut child) = kubectl.forward("a", 9, &[]).await;
+    let mut connection = tokio::net::TcpStream::connect(("127.0.0.1", port))
+        .await
+        .unwrap();
+    let mut nothing = Vec::new();
+    // Reset or closed: either way nothing comes.
+    let _ = connection.read_to_end(&mut nothing).await;
+    assert_eq!(nothing, b"");
+    let mut lines = BufReader::new(child.stderr.as_mut().unwrap()).lines();
+    let said = async {
+        loop {
+            let line = lines.next_line().await.unwrap().unwrap_or_default();
+            if line.is_empty() || line.contains("connection refused") {
+                return line;
+            }
+        }
+    };
+    let line = tokio::time::timeout(std::time::Duration::from_secs(30), said)
+        .await
+        .expect("kubectl says why");
+    assert!(
+        line.contains("error forwarding port 9 to pod a"),
+        "{line:?}"
+    );
+    drop(child);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn manifests_of_kinds_without_patches_are_checked_and_made() {
+    let cluster = Cluster::start("kubectl-list").await;
+    cluster.project("shop", None).await;
+    let kubectl = Kubectl::new(&cluster);
+    let list = |value: &str| {
+        format!(
+            r#"{{"apiVersion": "v1", "kind": "List", "items": [
+                {{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "a"}}, "data": {{"k": "{value}"}}}},
+                {{"apiVersion": "route.openshift.io/v1", "kind": "Route", "metadata": {{"name": "web"}},
+                  "spec": {{"to": {{"kind": "Service", "name": "web"}}}}}}]}}"#
+        )
+    };
+    insta::assert_snapshot!(kubectl.ok(&["-n", "shop", "create", "-f", "-"], &list("1")).await, @r"
+    configmap/a created
+    route.route.openshift.io/web created
+    ");
+    let apply = ["-n", "shop", "apply", "-f", "-"];
+    let applied = kubectl.ok(&apply, &list("2")).await;
+    assert!(applied.contains("configmap/a configured"), "{applied}");
+    let again = kubectl.ok(&apply, &list("2")).await;
+    insta::assert_snapshot!(again, @r"
+    configmap/a unchanged
+    route.route.openshift.io/web unchanged
+    ");
+    let bogus = list("3").replace("\"data\"", "\"dta\"");
+    let (ok, refused) = kubectl.run(&apply, &bogus).await;
+    assert!(
+        !ok && refused.contains("unknown field \"dta\""),
+        "{refused}"
+    );
+
+    let request = r#"{"apiVersion": "project.openshift.io/v1", "kind": "ProjectRequest", "metadata": {"name": "stall"},
+        "displayName": "Stall"}"#;
+    let made = kubectl.ok(&["create", "-f", "-"], request).await;
+    insta::assert_snapshot!(made, @"project.project.openshift.io/stall created");
+    let name = "jsonpath={.metadata.annotations.openshift\\.io/display-name}";
+    let name = kubectl
+        .ok(&["get", "project", "stall", "-o", name], "")
+        .await;
+    assert_eq!(name, "Stall");
+    let (ok, refused) = kubectl
+        .run(
+            &["create", "-f", "-"],
+            &request.replace("displayName", "dsplayName"),
+        )
+        .await;
+    assert!(
+        !ok && refused.contains("unknown field \"dsplayName\""),
+        "{refused}"
+    );
     cluster.stop().await;
 }
 
