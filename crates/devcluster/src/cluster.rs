@@ -6,21 +6,29 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use openshifter_apiserver::{ApiServer, ApiServerConfig, Store, User};
+use openshifter_apiserver::{ApiServer, ApiServerConfig, Backends, Store, User};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use secrecy::SecretString;
 use serde_json::json;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::DropGuard;
 
+use crate::backends::{Builds, OwnRegistries};
+use crate::builds::Builder;
+use crate::catalogue;
 use crate::config::Config;
 use crate::controllers::Controllers;
 use crate::error::DevClusterError;
-use crate::images::Images;
+use crate::images::{self, Images};
 use crate::node::{Backend, Node, NodeConfig};
 use crate::object::{self, resources};
 use crate::passwords::{self, Passwords};
-use crate::router::Router;
+use crate::registry::{self, Registry, Rights};
+use crate::router::{Router, Tls};
 use crate::sandbox;
 
 /// A running cluster. Dropping it ends its processes, too, but only [`DevCluster::stop`] waits for that.
@@ -29,6 +37,8 @@ pub struct DevCluster {
     router: Router,
     controllers: Controllers,
     node: Node,
+    builder: Builder,
+    registry: Option<Registry>,
     passwords: Passwords,
     kubeconfig: PathBuf,
     _ending: DropGuard,
@@ -58,7 +68,7 @@ impl DevCluster {
         let passwords = passwords::complete(config.users);
         passwords::write(&data.join("passwords"), &passwords).map_err(failed)?;
 
-        let images = Images::open(data.join("images")).map_err(failed)?;
+        let images = Images::open(&data).map_err(failed)?;
         let node = Node::new(NodeConfig {
             name: config.name.clone(),
             data_dir: data.clone(),
@@ -81,30 +91,67 @@ impl DevCluster {
             })
             .collect();
         let backend = Arc::new(Backend::new(node.clone()));
-        let server = ApiServer::start(server_config, Arc::clone(&backend) as _)
+        let builds = Arc::new(Builds::default());
+        let registries = Arc::new(OwnRegistries::new(images.clone()));
+        let backends = Backends {
+            node: Arc::clone(&backend) as _,
+            builds: Arc::clone(&builds) as _,
+            registries: Arc::clone(&registries) as _,
+        };
+        let server = ApiServer::start_with(server_config, backends)
             .await
             .map_err(DevClusterError::ApiServer)?;
         let store = server.store();
-        backend.connect(store.clone());
-        furnish(&store, &node)?;
+        furnish(&store, &node, &images)?;
+        let registry = match config.openshift {
+            true => Some(start_registry(
+                &server,
+                &node,
+                &images,
+                config.expose_registry,
+            )?),
+            false => None,
+        };
+        backend.connect(store.clone(), registry.clone());
+        registries.connect(store.clone());
+        let builder = Builder::new(
+            store.clone(),
+            images.clone(),
+            node.clone(),
+            data.join("builds"),
+        )
+        .map_err(failed)?;
+        builds.connect(builder.clone());
 
         let kubeconfig = data.join("admin.kubeconfig");
         write_private(&kubeconfig, &server.admin_kubeconfig()).map_err(failed)?;
 
-        let router = Router::start(config.router, store.clone(), backend)
-            .await
-            .map_err(|source| DevClusterError::Router {
-                address: config.router,
-                source,
-            })?;
-        let controllers = Controllers::start(&store, &node, images);
+        let tls = router_tls(&server, &config.name)?;
+        let router = Router::start(
+            config.router,
+            store.clone(),
+            Arc::clone(&backend) as _,
+            Some(tls),
+        )
+        .await
+        .map_err(|source| DevClusterError::Router {
+            address: config.router,
+            source,
+        })?;
+        let controllers = Controllers::start(&store, &node, images, builder.clone());
         let ending = node.guard();
-        node.run(store);
+        let rights: Option<Arc<dyn Rights>> = match config.openshift {
+            true => Some(Arc::new(server.access())),
+            false => None,
+        };
+        node.run(store, rights, backend).map_err(failed)?;
         Ok(Self {
             server,
             router,
             controllers,
             node,
+            builder,
+            registry,
             passwords,
             kubeconfig,
             _ending: ending,
@@ -146,6 +193,10 @@ impl DevCluster {
     pub async fn stop(self) {
         self.controllers.stop().await;
         self.router.stop().await;
+        self.builder.stop().await;
+        if let Some(registry) = &self.registry {
+            registry.stop().await;
+        }
         self.node.stop().await;
         if let Err(error) = self.server.stop().await {
             tracing::warn!(%error, "the API server did not keep its objects");
@@ -230,8 +281,60 @@ fn usable_agent(agent: &Path, data: &Path, root: bool) -> Result<PathBuf, DevClu
     Ok(copy)
 }
 
+/// The router's certificate, for all hosts that Routes get by themselves; and its trust in the
+/// cluster's authority, whose certificates pods show.
+fn router_tls(server: &ApiServer, name: &str) -> Result<Tls, DevClusterError> {
+    let apps = format!("*.apps.{name}.test");
+    let accepting = server
+        .serving_config(&[&apps, "localhost"])
+        .map_err(DevClusterError::ApiServer)?;
+    let failed = |what: String| DevClusterError::Prepare { what };
+    let authority = CertificateDer::from_pem_slice(server.ca_pem().as_bytes())
+        .map_err(|error| failed(error.to_string()))?;
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(authority)
+        .map_err(|error| failed(error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let connecting = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Tls {
+        acceptor: TlsAcceptor::from(Arc::new(accepting)),
+        connector: TlsConnector::from(Arc::new(connecting)),
+    })
+}
+
+/// Starts the cluster's own image registry.
+fn start_registry(
+    server: &ApiServer,
+    node: &Node,
+    images: &Images,
+    exposed: bool,
+) -> Result<Registry, DevClusterError> {
+    let store = server.store();
+    registry::furnish(&store, exposed)
+        .and_then(|()| catalogue::furnish(&store, images))
+        .map_err(|error| DevClusterError::Prepare {
+            what: error.message().to_owned(),
+        })?;
+    let tls = server
+        .serving_config(&registry::HOST_NAMES)
+        .map_err(DevClusterError::ApiServer)?;
+    Ok(Registry::start(
+        images.blobs().clone(),
+        store,
+        Arc::new(server.access()),
+        TlsAcceptor::from(Arc::new(tls)),
+        node.name().to_owned(),
+        node.host_ip(),
+    ))
+}
+
 /// Makes the objects that every cluster has: its node and its storage classes.
-fn furnish(store: &Store, node: &Node) -> Result<(), DevClusterError> {
+fn furnish(store: &Store, node: &Node, images: &Images) -> Result<(), DevClusterError> {
     let class = |name: &str, mode: &str, default: &str| {
         json!({
             "metadata": {
@@ -251,7 +354,7 @@ fn furnish(store: &Store, node: &Node) -> Result<(), DevClusterError> {
             "labels": {
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": "linux",
-                "kubernetes.io/arch": arch(),
+                "kubernetes.io/arch": images::architecture(),
                 "node-role.kubernetes.io/worker": "",
             },
         },
@@ -301,7 +404,7 @@ fn furnish(store: &Store, node: &Node) -> Result<(), DevClusterError> {
         ],
         "nodeInfo": {
             "operatingSystem": "linux",
-            "architecture": arch(),
+            "architecture": images::architecture(),
             "osImage": "Openshifter devcluster",
             "containerRuntimeVersion": "bubblewrap://0",
             "kubeletVersion": "v1.36.2",
@@ -311,7 +414,7 @@ fn furnish(store: &Store, node: &Node) -> Result<(), DevClusterError> {
             "systemUUID": "",
             "kubeProxyVersion": "",
         },
-        "images": Images::names().into_iter().map(|name| json!({"names": [name]})).collect::<Vec<_>>(),
+        "images": images.names().into_iter().map(|name| json!({"names": [name]})).collect::<Vec<_>>(),
     });
     store
         .update_status(&resources::nodes(), None, name, |node| {
@@ -319,14 +422,6 @@ fn furnish(store: &Store, node: &Node) -> Result<(), DevClusterError> {
         })
         .map_err(failed)?;
     Ok(())
-}
-
-fn arch() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub struct Config {
     pub uid_base: Option<u64>,
     /// Whether it is an OpenShift, or a plain Kubernetes.
     pub openshift: bool,
+    /// Whether the image registry has a Route, `default-route` of the project
+    /// `openshift-image-registry`. Without one it is reached by port-forward alone.
+    pub expose_registry: bool,
 }
 
 impl Config {
@@ -45,6 +48,7 @@ impl Config {
             agent: agent.into(),
             uid_base: None,
             openshift: true,
+            expose_registry: false,
         }
     }
 }

@@ -14,19 +14,53 @@
 //! # }
 //! ```
 //!
+//! # Images
+//!
+//! The cluster has a registry of its own: the OCI distribution protocol, with the cluster's users and
+//! their rights on image streams. It listens on no port of the machine but is reached as the pod of the
+//! Service `image-registry` in the project `openshift-image-registry`, and through the Route
+//! `default-route` if [`Config::expose_registry`] says so. A push makes the Image and the tag. Pods pull
+//! by digest or tag with the rights of their service account.
+//!
+//! Built-in images, by their names and as image streams of the project `openshift`:
+//!
+//! | image | stream | what it is |
+//! | --- | --- | --- |
+//! | `openshifter.test/shell:1` | | sh, coreutils, tar, and whatever else the machine has |
+//! | `openshifter.test/notar:1` | | nothing but a program that waits |
+//! | `openshifter.test/python:1` | | the machine's Python |
+//! | `openshifter.test/guestbook:1` | | the sample application |
+//! | `openshifter.test/s2i-python:1` | `python` | S2I builder: pip into a virtual environment, then gunicorn, app.sh, app.py or manage.py |
+//! | `openshifter.test/postgresql:1` | `postgresql` | a PostgreSQL server with the variables of OpenShift's images |
+//!
+//! Builds have the Source strategy: of a folder of this machine (`file://`), of a Git repository
+//! (http, https), or of an upload. An image with S2I scripts runs its `assemble`; on others the source is
+//! laid over the image as it is. Containers of a build have the machine's network and pip's settings.
+//!
 //! # What differs from a genuine cluster
 //!
 //! - Every *container* has a network namespace of its own, so containers of one pod do not share
-//!   `localhost`, and pods do not reach each other or Services. Ports are reached from outside, through
-//!   the API server's port-forward and the router.
-//! - The router answers plain HTTP; routes with `edge` termination are answered on it, too. Routes
-//!   with `passthrough` or `reencrypt`, alternate backends or a wildcard policy are not admitted.
+//!   `localhost`. Services are reached by name and by their variables, at addresses of the loopback
+//!   network that stand for the cluster addresses; not by these themselves, not on a port that the
+//!   container says it listens on, not below port 1024, and not headless ones. Pods do not reach each
+//!   other by their addresses, and nothing outside.
+//! - The router answers plain HTTP and TLS on one port, whatever a route's termination and its policy
+//!   for insecure requests; a route's own certificate is not shown. Routes with `passthrough`, alternate
+//!   backends or a wildcard policy are not admitted.
+//! - An image that is not built on one of the built-in ones is kept by the registry and not run: the
+//!   node lends containers the machine's programs, and has no root file systems of others.
+//! - There are no pods of builds. Dockerfiles are not built; inputs from images, secrets and config maps,
+//!   variables from elsewhere and incremental builds are not there: a build that asks for the former fails.
+//! - The registry removes no blobs, and knows no schema 1 and no signatures.
 //! - Files of ConfigMap and Secret volumes are written when a pod starts and not afterwards.
 //! - What the node cannot run (hostPath volumes, host namespaces, privileged and sidecar containers)
 //!   stays waiting, with the reason in the container's status.
 
 pub mod agent;
 
+mod backends;
+mod builds;
+mod catalogue;
 mod cluster;
 mod config;
 mod controllers;
@@ -35,6 +69,8 @@ mod images;
 mod node;
 mod object;
 mod passwords;
+mod registry;
+mod rights;
 mod router;
 mod sandbox;
 mod trees;

@@ -14,6 +14,7 @@ pub(crate) mod resources {
     }
 
     resources! {
+        namespaces = "", "namespaces";
         pods = "", "pods";
         services = "", "services";
         endpoints = "", "endpoints";
@@ -35,6 +36,7 @@ pub(crate) mod resources {
         deployment_configs = "apps.openshift.io", "deploymentconfigs";
         routes = "route.openshift.io", "routes";
         image_streams = "image.openshift.io", "imagestreams";
+        images = "image.openshift.io", "images";
         build_configs = "build.openshift.io", "buildconfigs";
         builds = "build.openshift.io", "builds";
     }

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::Done;
 use super::identity::Identity;
 use super::reaper::Reaper;
+use super::services::Services;
 use super::session::{self, Container};
 use super::wire::{self, Frame, Kind, Outcome, Process, Refusal, Request};
 
@@ -61,6 +62,8 @@ fn serve(listener: UnixListener, mut control: UnixStream) -> std::io::Result<()>
         return Err(bad("the first request is not a start"));
     };
     let reaper = Reaper::default();
+    let services = Services::default();
+    services.offer(&process.services);
     let main = match start(&reaper, &process) {
         Ok(main) => main,
         Err((reason, message)) => {
@@ -77,6 +80,7 @@ fn serve(listener: UnixListener, mut control: UnixStream) -> std::io::Result<()>
             reaper,
             env: process.env,
             cwd: process.cwd,
+            services,
         });
         std::thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {

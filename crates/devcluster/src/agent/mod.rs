@@ -9,6 +9,7 @@ mod identity;
 mod init;
 mod lookup;
 mod reaper;
+pub(crate) mod services;
 mod session;
 pub(crate) mod wire;
 

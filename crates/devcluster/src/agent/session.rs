@@ -15,6 +15,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::reaper::Reaper;
+use super::services::Services;
 use super::wire::{self, CHUNK, Frame, Kind, Outcome, Refusal, Request};
 use super::{SUBCOMMAND, lookup};
 
@@ -24,6 +25,7 @@ pub(crate) struct Container {
     pub(crate) reaper: Reaper,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) cwd: String,
+    pub(crate) services: Services,
 }
 
 /// The sending side of a session, shared by the threads that copy its streams.
@@ -44,6 +46,10 @@ pub(crate) fn serve(container: &Container, mut connection: UnixStream) {
             command, tty: true, ..
         }) => exec_tty(container, connection, &command),
         Ok(Request::Port { port }) => relay(connection, port),
+        Ok(Request::Services { addresses }) => {
+            container.services.offer(&addresses);
+            Ok(())
+        }
         Ok(Request::Start(_)) | Err(_) => Ok(()),
     };
 }

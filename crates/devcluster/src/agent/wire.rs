@@ -2,6 +2,7 @@
 //! and payload. A connection begins with one [`Request`]; what follows depends on it.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddrV4;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -45,6 +46,8 @@ pub(crate) enum Request {
         stdin: bool,
         tty: bool,
     },
+    /// Take connections for Services at these addresses, too.
+    Services { addresses: Vec<SocketAddrV4> },
     /// Connect to a port; after [`Outcome::Started`] the connection carries bare bytes.
     Port { port: u16 },
 }
@@ -56,6 +59,8 @@ pub(crate) struct Process {
     pub(crate) command: Vec<String>,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) cwd: String,
+    /// Where connections for Services are taken, from before the start on.
+    pub(crate) services: Vec<SocketAddrV4>,
 }
 
 /// What became of a request.

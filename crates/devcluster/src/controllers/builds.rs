@@ -1,17 +1,12 @@
-//! Builds: a source folder of this machine becomes an image, its tag is set, and what follows the tag
-//! is rolled out.
+//! Builds: started by the triggers of their configurations, one after another, and ended when
+//! somebody wants it.
 
-use std::path::{Component, Path, PathBuf};
-
-use openshifter_apiserver::{ApiError, Event, ResourceId};
+use openshifter_apiserver::{ApiError, DeleteOptions, Event, ResourceId};
 use serde_json::{Value, json};
 
-use super::{Context, Controller, Key, Next, Reconciled, image_streams, queue};
-use crate::images::{BuildRequest, INTERNAL_REGISTRY};
+use super::{Context, Controller, Key, Next, Reconciled, image_streams, pods, queue};
+use crate::builds::{self, End, Failure};
 use crate::object::{self, annotation, list, number, resources, text};
-
-/// Annotation of a BuildConfig or Build that names its source folder.
-const SOURCE: &str = "devcluster.openshifter.test/source";
 
 /// Starts builds by the triggers of their configurations.
 pub(super) struct BuildConfigs;
@@ -49,102 +44,43 @@ impl Controller for BuildConfigs {
         }
         let first = number(&config, "/status/lastVersion").unwrap_or(0) == 0;
         let mut cause = None;
-        let mut images = Vec::new();
-        for (at, trigger) in list(&config, "/spec/triggers").iter().enumerate() {
+        for trigger in list(&config, "/spec/triggers") {
             match text(trigger, "/type") {
-                "ConfigChange" if first => cause = Some("Build configuration change"),
-                "ImageChange" => {
+                "ConfigChange" if first => {
+                    cause = Some(json!({"message": "Build configuration change"}));
+                }
+                "ImageChange" if cause.is_none() => {
                     let from = match &trigger["imageChange"]["from"] {
                         Value::Null => base_of(&config),
                         from => from,
                     };
-                    let Some(image) = image_streams::resolve(context, namespace, from) else {
-                        continue;
-                    };
-                    if image != text(trigger, "/imageChange/lastTriggeredImageID")
+                    let image = image_streams::resolve(&context.store, namespace, from);
+                    let last = text(trigger, "/imageChange/lastTriggeredImageID");
+                    if let Some(image) = image
+                        && image != last
                         && trigger["imageChange"]["paused"] != true
                     {
-                        cause = cause.or(Some("Image change"));
-                        images.push((at, image));
+                        let about = json!({"imageID": image, "fromRef": from});
+                        cause = Some(json!({"message": "Image change", "imageChangeBuild": about}));
                     }
                 }
                 _ => {}
             }
         }
-        let Some(cause) = cause else {
+        // Without the image that it begins with there is nothing to build; the image's event comes.
+        let base = base_of(&config);
+        if !base.is_null() && image_streams::resolve(&context.store, namespace, base).is_none() {
+            return Ok(Next::Event);
+        }
+        // What has to be uploaded is not built by itself.
+        let is_binary = !config["spec"]["source"]["binary"].is_null();
+        let Some(cause) = cause.filter(|_| !is_binary) else {
             return Ok(Next::Event);
         };
-        let config = context
-            .store
-            .update(&self.resource(), Some(namespace), name, |config| {
-                for (at, image) in &images {
-                    let trigger = &mut config["spec"]["triggers"][*at]["imageChange"];
-                    if !trigger.is_object() {
-                        *trigger = json!({});
-                    }
-                    trigger["lastTriggeredImageID"] = json!(image);
-                }
-            })?;
-        instantiate(context, &config, cause)?;
+        let request = json!({"triggeredBy": [cause]});
+        context.store.instantiate_build(namespace, name, &request)?;
         Ok(Next::Event)
     }
-}
-
-/// Makes the next build of a configuration.
-fn instantiate(context: &Context, config: &Value, cause: &str) -> Result<(), ApiError> {
-    let (namespace, name) = queue::key(config);
-    let version = number(config, "/status/lastVersion").unwrap_or(0) + 1;
-    let mut spec = config["spec"].clone();
-    if let Some(spec) = spec.as_object_mut() {
-        for field in [
-            "triggers",
-            "runPolicy",
-            "successfulBuildsHistoryLimit",
-            "failedBuildsHistoryLimit",
-        ] {
-            spec.remove(field);
-        }
-        spec.entry("serviceAccount")
-            .or_insert_with(|| json!("builder"));
-        spec.insert("triggeredBy".to_owned(), json!([{"message": cause}]));
-    }
-    let mut annotations = vec![
-        ("openshift.io/build-config.name", name.clone()),
-        ("openshift.io/build.number", version.to_string()),
-    ];
-    if let Some(source) = annotation(config, SOURCE) {
-        annotations.push((SOURCE, source.to_owned()));
-    }
-    let annotations: Vec<(&str, &str)> =
-        annotations.iter().map(|(k, v)| (*k, v.as_str())).collect();
-    let build = json!({
-        "metadata": {
-            "name": format!("{name}-{version}"),
-            "labels": object::merged(
-                &config["metadata"]["labels"],
-                &[
-                    ("buildconfig", &name),
-                    ("openshift.io/build-config.name", &name),
-                    ("openshift.io/build.start-policy", "Serial"),
-                ],
-            ),
-            "annotations": object::merged(&Value::Null, &annotations),
-            "ownerReferences": [object::owner_reference(config)],
-        },
-        "spec": spec,
-        "status": {"phase": "New", "config": {"kind": "BuildConfig", "namespace": namespace, "name": name}},
-    });
-    let resource = resources::builds();
-    context.store.create(&resource, Some(&namespace), build)?;
-    context.store.update_status(
-        &resources::build_configs(),
-        Some(&namespace),
-        &name,
-        |config| {
-            config["status"]["lastVersion"] = json!(version);
-        },
-    )?;
-    Ok(())
 }
 
 impl Controller for Builds {
@@ -156,8 +92,25 @@ impl Controller for Builds {
         resources::builds()
     }
 
-    fn concerns(&self, _context: &Context, event: &Event) -> Vec<Key> {
-        queue::itself(event, &self.resource())
+    fn concerns(&self, context: &Context, event: &Event) -> Vec<Key> {
+        if event.resource != self.resource() {
+            return Vec::new();
+        }
+        if queue::is_gone(event) {
+            context.builder.cancel(&event.object);
+            context.builder.forget(&event.object);
+        }
+        // The end of one build is the turn of the next.
+        let config = config_of(&event.object);
+        let others = context
+            .store
+            .list(&self.resource(), Some(object::namespace(&event.object)));
+        others
+            .iter()
+            .filter(|other| !config.is_empty() && config_of(other) == config && is_new(other))
+            .map(queue::key)
+            .chain([queue::key(&event.object)])
+            .collect()
     }
 
     fn reconcile(&self, context: &Context, key: &Key) -> Reconciled {
@@ -165,115 +118,123 @@ impl Controller for Builds {
         let Some(build) = context.store.get(&self.resource(), Some(namespace), name) else {
             return Ok(Next::Event);
         };
-        let phase = text(&build, "/status/phase");
-        if object::is_deleting(&build) || !matches!(phase, "" | "New") {
+        if builds::is_over(&build) {
+            tidy(context, &build)?;
             return Ok(Next::Event);
         }
-        if build["status"]["cancelled"] == true || build["spec"]["cancelled"] == true {
-            finish(
-                context,
-                key,
-                "Cancelled",
-                "CancelledBuild",
-                "The build was cancelled by the user.",
-                None,
-            )?;
+        if object::is_deleting(&build) {
+            context.builder.cancel(&build);
             return Ok(Next::Event);
         }
-        context
-            .store
-            .update_status(&self.resource(), Some(namespace), name, |build| {
-                let now = object::now();
-                build["status"]["phase"] = json!("Running");
-                build["status"]["startTimestamp"] = json!(now);
-                for (kind, is) in [("New", false), ("Pending", false), ("Running", true)] {
-                    object::set_condition(build, kind, is, "", "", true);
-                }
-            })?;
-        let (context, key) = (context.clone(), key.clone());
-        // Copying a source tree takes its time.
-        tokio::task::spawn_blocking(move || {
-            let written = match run(&context, &build) {
-                Ok((reference, output)) => finish(
-                    &context,
-                    &key,
-                    "Complete",
-                    "",
-                    "",
-                    Some((&reference, &output)),
-                ),
-                Err((reason, message)) => finish(&context, &key, "Failed", reason, &message, None),
-            };
-            if let Err(error) = written {
-                tracing::debug!(
-                    build = key.1,
-                    error = error.message(),
-                    "the end of a build was not written"
-                );
+        let cancelled = build["status"]["cancelled"] == true;
+        if context.builder.is_active(&build) {
+            if cancelled {
+                context.builder.cancel(&build);
             }
-        });
+            return Ok(Next::Event);
+        }
+        if cancelled {
+            builds::finish(&context.store, &build, &End::Cancelled);
+        } else if !is_new(&build) {
+            let failure = Failure::new(
+                "BuildPodDeleted",
+                "The pod for this build was deleted before the build completed.",
+                "",
+            );
+            builds::finish(&context.store, &build, &End::Failed(failure, String::new()));
+        } else if is_its_turn(context, &build) {
+            context.builder.start(build);
+        }
         Ok(Next::Event)
     }
 }
 
-type BuildFailure = (&'static str, String);
+fn config_of(build: &Value) -> &str {
+    text(build, "/status/config/name")
+}
 
-/// Builds; the reference of the output and the digest of the image.
-fn run(context: &Context, build: &Value) -> Result<(String, String), BuildFailure> {
-    let namespace = object::namespace(build);
-    let folder = source_folder(build)?;
-    let from = base_of(build);
-    let base = image_streams::resolve(context, namespace, from).ok_or_else(|| {
-        (
-            "InvalidImageReference",
-            format!("the base image {} does not exist", text(from, "/name")),
-        )
-    })?;
-    let base = context
-        .images
-        .find(&base)
-        .map_err(|e| ("PullBuilderImageFailed", e.to_string()))?;
-    let to = &build["spec"]["output"]["to"];
-    if text(to, "/kind") != "ImageStreamTag" {
-        return Err((
-            "InvalidOutputReference",
-            "only image stream tags can be built to".to_owned(),
-        ));
+fn is_new(build: &Value) -> bool {
+    matches!(text(build, "/status/phase"), "" | "New")
+}
+
+fn number_of(build: &Value) -> i64 {
+    annotation(build, "openshift.io/build.number")
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Whether a build may start, by the run policy of its configuration: those before it first.
+fn is_its_turn(context: &Context, build: &Value) -> bool {
+    let policy = build["metadata"]["labels"]["openshift.io/build.start-policy"]
+        .as_str()
+        .unwrap_or("Serial");
+    let config = config_of(build);
+    if config.is_empty() || policy == "Parallel" {
+        return true;
     }
-    let (stream, tag) = text(to, "/name").split_once(':').ok_or_else(|| {
-        (
-            "InvalidOutputReference",
-            "the output names no tag".to_owned(),
-        )
-    })?;
-    let env = list(build, "/spec/strategy/sourceStrategy/env")
-        .iter()
-        .map(|one| {
-            (
-                text(one, "/name").to_owned(),
-                text(one, "/value").to_owned(),
-            )
-        })
+    let others: Vec<Value> = context
+        .store
+        .list(&resources::builds(), Some(object::namespace(build)))
+        .into_iter()
+        .filter(|other| config_of(other) == config && !builds::is_over(other))
         .collect();
-    let into = match text(to, "/namespace") {
-        "" => namespace,
-        other => other,
+    if policy == "SerialLatestOnly" {
+        let newer = |other: &&Value| is_new(other) && number_of(other) > number_of(build);
+        if others.iter().any(|other| newer(&other)) {
+            builds::finish(&context.store, build, &End::Cancelled);
+            return false;
+        }
+        return others
+            .iter()
+            .all(|other| is_new(other) || object::uid(other) == object::uid(build));
+    }
+    others
+        .iter()
+        .all(|other| number_of(other) >= number_of(build))
+}
+
+/// Removes the oldest builds beyond those that their configuration keeps.
+fn tidy(context: &Context, build: &Value) -> Result<(), ApiError> {
+    let (namespace, config) = (object::namespace(build), config_of(build));
+    let Some(config) = context
+        .store
+        .get(&resources::build_configs(), Some(namespace), config)
+    else {
+        return Ok(());
     };
-    let repository = format!("{INTERNAL_REGISTRY}/{into}/{stream}");
-    let request = BuildRequest {
-        source: &folder,
-        base: &base,
-        env,
-        repository: repository.clone(),
-    };
-    let image = context.images.build(&request).map_err(|error| {
-        let why =
-            std::error::Error::source(&error).map_or(String::new(), |source| format!(": {source}"));
-        ("FetchSourceFailed", format!("{error}{why}"))
-    })?;
-    image_streams::tag(context, into, stream, tag, &image)
-        .map_err(|error| ("PushImageToRegistryFailed", error.message().to_owned()))?;
-    Ok((format!("{repository}:{tag}"), image.digest))
+    for (limit, phases) in [
+        ("/spec/successfulBuildsHistoryLimit", &["Complete"][..]),
+        (
+            "/spec/failedBuildsHistoryLimit",
+            &["Failed", "Cancelled", "Error"],
+        ),
+    ] {
+        let Some(keep) = number(&config, limit).and_then(|n| usize::try_from(n).ok()) else {
+            continue;
+        };
+        let mut ended: Vec<Value> = context
+            .store
+            .list(&resources::builds(), Some(namespace))
+            .into_iter()
+            .filter(|other| config_of(other) == object::name(&config))
+            .filter(|other| phases.contains(&text(other, "/status/phase")))
+            .collect();
+        ended.sort_by_key(|other| std::cmp::Reverse(number_of(other)));
+        for old in ended.iter().skip(keep) {
+            let options = DeleteOptions {
+                uid: Some(object::uid(old).to_owned()),
+                ..DeleteOptions::default()
+            };
+            let deleted = context.store.delete(
+                &resources::builds(),
+                Some(namespace),
+                object::name(old),
+                options,
+            );
+            pods::gone_is_fine(deleted)?;
+        }
+    }
+    Ok(())
 }
 
 /// The base image of a strategy.
@@ -284,72 +245,4 @@ fn base_of(build: &Value) -> &Value {
         .map(|kind| &strategy[*kind]["from"])
         .find(|from| !from.is_null())
         .unwrap_or(&Value::Null)
-}
-
-/// The folder to build from: an annotation, or a `file://` address; below it the context directory.
-fn source_folder(build: &Value) -> Result<PathBuf, BuildFailure> {
-    let refuse = |message: String| Err(("FetchSourceFailed", message));
-    let strategy = &build["spec"]["strategy"];
-    if strategy["sourceStrategy"].is_null() {
-        return refuse("this cluster builds with the Source strategy alone".to_owned());
-    }
-    let uri = text(build, "/spec/source/git/uri");
-    let folder = match (annotation(build, SOURCE), uri.strip_prefix("file://")) {
-        (Some(folder), _) => folder,
-        (None, Some(folder)) => folder,
-        (None, None) => {
-            return refuse(format!(
-                "cannot fetch {uri:?}: this cluster builds folders of this machine alone (file://…)"
-            ));
-        }
-    };
-    let inside = Path::new(text(build, "/spec/source/contextDir"));
-    if !inside
-        .components()
-        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-    {
-        return refuse(format!(
-            "contextDir {} leads out of the source",
-            inside.display()
-        ));
-    }
-    let folder = Path::new(folder).join(inside);
-    if !folder.is_absolute() || !folder.is_dir() {
-        return refuse(format!(
-            "{} is not a folder of this machine",
-            folder.display()
-        ));
-    }
-    Ok(folder)
-}
-
-fn finish(
-    context: &Context,
-    (namespace, name): &Key,
-    phase: &str,
-    reason: &str,
-    message: &str,
-    output: Option<(&str, &str)>,
-) -> Result<(), ApiError> {
-    context
-        .store
-        .update_status(&resources::builds(), Some(namespace), name, |build| {
-            let now = object::now();
-            let status = &mut build["status"];
-            status["phase"] = json!(phase);
-            status["completionTimestamp"] = json!(now);
-            if !reason.is_empty() {
-                status["reason"] = json!(reason);
-                status["message"] = json!(message);
-            }
-            if let Some((reference, digest)) = output {
-                status["outputDockerImageReference"] = json!(reference);
-                status["output"] = json!({"to": {"imageDigest": digest}});
-            }
-            if object::condition(build, "Running").is_some() {
-                object::set_condition(build, "Running", false, "", "", true);
-            }
-            object::set_condition(build, phase, true, reason, message, true);
-        })?;
-    Ok(())
 }

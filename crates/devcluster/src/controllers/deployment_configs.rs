@@ -93,7 +93,7 @@ impl DeploymentConfigs {
                 "ImageChange" => {
                     let params = &trigger["imageChangeParams"];
                     let last = text(params, "/lastTriggeredImage");
-                    match image_streams::resolve(context, &namespace, &params["from"]) {
+                    match image_streams::resolve(&context.store, &namespace, &params["from"]) {
                         Some(image)
                             if image != last && (params["automatic"] == true || latest == 0) =>
                         {

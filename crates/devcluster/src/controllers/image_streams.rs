@@ -1,11 +1,11 @@
 //! Image streams: tags that name an image of this cluster are imported; references are resolved.
 
-use openshifter_apiserver::{Event, ResourceId};
+use openshifter_apiserver::{Event, ResourceId, Store};
 use serde_json::{Value, json};
 
 use super::{Context, Controller, Key, Next, Reconciled, queue};
-use crate::images::Image;
 use crate::object::{self, list, number, resources, text};
+use crate::registry::{self, Pushed};
 
 /// The importer.
 pub(super) struct ImageStreams;
@@ -25,6 +25,11 @@ impl Controller for ImageStreams {
 
     fn reconcile(&self, context: &Context, (namespace, name): &Key) -> Reconciled {
         let Some(stream) = context.store.get(&self.resource(), Some(namespace), name) else {
+            // A stream of the same name that is made later is another repository.
+            let repository = format!("{namespace}/{name}");
+            if let Err(error) = context.images.blobs().forget(&repository) {
+                tracing::warn!(%error, repository, "what a repository had is not forgotten");
+            }
             return Ok(Next::Event);
         };
         if object::is_deleting(&stream) {
@@ -43,16 +48,14 @@ impl Controller for ImageStreams {
             }
             let from = &tag["from"];
             let found: Result<(String, String), String> = match text(from, "/kind") {
-                "DockerImage" => context
-                    .images
-                    .find(text(from, "/name"))
-                    .map(|image| (image.id(), image.digest))
-                    .map_err(|error| error.to_string()),
-                "ImageStreamTag" | "ImageStreamImage" => match resolve(context, namespace, from) {
-                    Some(reference) => Ok((reference.clone(), digest_of(&reference))),
-                    // It comes when the other tag does.
-                    None => continue,
-                },
+                "DockerImage" => import(context, namespace, name, text(from, "/name")),
+                "ImageStreamTag" | "ImageStreamImage" => {
+                    match resolve(&context.store, namespace, from) {
+                        Some(reference) => Ok((reference.clone(), digest_of(&reference))),
+                        // It comes when the other tag does.
+                        None => continue,
+                    }
+                }
                 _ => continue,
             };
             context
@@ -83,6 +86,33 @@ impl Controller for ImageStreams {
     }
 }
 
+/// Takes an image over into a stream's repository; its reference and digest.
+fn import(
+    context: &Context,
+    namespace: &str,
+    stream: &str,
+    reference: &str,
+) -> Result<(String, String), String> {
+    let image = context
+        .images
+        .find(reference)
+        .map_err(|error| error.to_string())?;
+    let (bytes, media_type) = context
+        .images
+        .manifest(&image)
+        .ok_or_else(|| format!("the manifest of {reference} is not here"))?;
+    let pushed = Pushed {
+        namespace,
+        stream,
+        tag: None,
+        bytes: &bytes,
+        media_type: &media_type,
+    };
+    registry::import(&context.store, context.images.blobs(), &pushed, &image.id())
+        .map_err(|error| error.to_string())?;
+    Ok((image.id(), image.digest.to_string()))
+}
+
 fn digest_of(reference: &str) -> String {
     reference
         .split_once('@')
@@ -91,7 +121,7 @@ fn digest_of(reference: &str) -> String {
 }
 
 /// The image that a reference to an image stream tag, a stream's image or an image means.
-pub(super) fn resolve(context: &Context, namespace: &str, from: &Value) -> Option<String> {
+pub(crate) fn resolve(store: &Store, namespace: &str, from: &Value) -> Option<String> {
     let namespace = match text(from, "/namespace") {
         "" => namespace,
         other => other,
@@ -101,9 +131,7 @@ pub(super) fn resolve(context: &Context, namespace: &str, from: &Value) -> Optio
         "DockerImage" => Some(name.to_owned()),
         "ImageStreamTag" => {
             let (stream, tag) = name.split_once(':')?;
-            let stream = context
-                .store
-                .get(&resources::image_streams(), Some(namespace), stream)?;
+            let stream = store.get(&resources::image_streams(), Some(namespace), stream)?;
             let entry = list(&stream, "/status/tags")
                 .iter()
                 .find(|entry| entry["tag"] == tag)?;
@@ -113,9 +141,7 @@ pub(super) fn resolve(context: &Context, namespace: &str, from: &Value) -> Optio
         }
         "ImageStreamImage" => {
             let (stream, digest) = name.split_once('@')?;
-            let stream = context
-                .store
-                .get(&resources::image_streams(), Some(namespace), stream)?;
+            let stream = store.get(&resources::image_streams(), Some(namespace), stream)?;
             list(&stream, "/status/tags")
                 .iter()
                 .flat_map(|entry| list(entry, "/items"))
@@ -124,40 +150,6 @@ pub(super) fn resolve(context: &Context, namespace: &str, from: &Value) -> Optio
         }
         _ => None,
     }
-}
-
-/// Tags an image, in a stream that is made if it is missing.
-pub(super) fn tag(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-    tag: &str,
-    image: &Image,
-) -> Result<(), openshifter_apiserver::ApiError> {
-    let resource = resources::image_streams();
-    if context
-        .store
-        .get(&resource, Some(namespace), name)
-        .is_none()
-    {
-        context.store.create(
-            &resource,
-            Some(namespace),
-            json!({"metadata": {"name": name}}),
-        )?;
-    }
-    context
-        .store
-        .update_status(&resource, Some(namespace), name, |stream| {
-            let entry = list(stream, "/status/tags")
-                .iter()
-                .find(|entry| entry["tag"] == tag);
-            let last = entry
-                .and_then(|entry| number(entry, "/items/0/generation"))
-                .unwrap_or(0);
-            add_item(stream, tag, &image.id(), &image.digest, last + 1);
-        })?;
-    Ok(())
 }
 
 /// The entry of a tag in the status, made if it is missing.

@@ -1,4 +1,4 @@
-//! The annotation `image.openshift.io/triggers`: a Deployment follows the tag of an image stream.
+//! The annotation `image.openshift.io/triggers`: a workload follows the tag of an image stream.
 
 use openshifter_apiserver::{Event, ResourceId};
 use serde_json::{Value, json};
@@ -8,8 +8,26 @@ use crate::object::{self, annotation, resources, text};
 
 const TRIGGERS: &str = "image.openshift.io/triggers";
 
-/// The controller. StatefulSets and others with the annotation are left alone.
-pub(super) struct ImageTriggers;
+/// The controller, for one kind of workload.
+pub(super) enum ImageTriggers {
+    Deployments,
+    StatefulSets,
+    DaemonSets,
+    CronJobs,
+}
+
+impl ImageTriggers {
+    /// Where the pods' specification is, as field paths say it and as a JSON pointer.
+    fn pods(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::CronJobs => (
+                "spec.jobTemplate.spec.template.spec.",
+                "/spec/jobTemplate/spec/template/spec",
+            ),
+            _ => ("spec.template.spec.", "/spec/template/spec"),
+        }
+    }
+}
 
 impl Controller for ImageTriggers {
     fn name(&self) -> &'static str {
@@ -17,7 +35,12 @@ impl Controller for ImageTriggers {
     }
 
     fn resource(&self) -> ResourceId {
-        resources::deployments()
+        match self {
+            Self::Deployments => resources::deployments(),
+            Self::StatefulSets => resources::stateful_sets(),
+            Self::DaemonSets => resources::daemon_sets(),
+            Self::CronJobs => resources::cron_jobs(),
+        }
     }
 
     fn concerns(&self, context: &Context, event: &Event) -> Vec<Key> {
@@ -46,29 +69,24 @@ impl Controller for ImageTriggers {
         for trigger in triggers {
             // Both spellings are in use.
             let paused = trigger["paused"] == true || trigger["paused"] == "true";
-            let (false, Some(container)) = (paused, container_of(text(&trigger, "/fieldPath")))
-            else {
+            let (prefix, pods) = self.pods();
+            let path = text(&trigger, "/fieldPath").strip_prefix(prefix);
+            let (false, Some(container)) = (paused, path.and_then(container_of)) else {
                 continue;
             };
-            let Some(image) = image_streams::resolve(context, namespace, &trigger["from"]) else {
+            let Some(image) = image_streams::resolve(&context.store, namespace, &trigger["from"])
+            else {
                 continue;
             };
             context
                 .store
                 .update(&self.resource(), Some(namespace), name, |deployment| {
-                    for pointer in [
-                        "/spec/template/spec/containers",
-                        "/spec/template/spec/initContainers",
-                    ] {
-                        let containers = deployment
-                            .pointer_mut(pointer)
-                            .and_then(Value::as_array_mut);
-                        for (at, one) in containers.into_iter().flatten().enumerate() {
-                            if container.means(at, text(one, "/name"))
-                                && pointer.ends_with(container.list)
-                            {
-                                one["image"] = json!(image);
-                            }
+                    let containers = deployment
+                        .pointer_mut(&format!("{pods}/{}", container.list))
+                        .and_then(Value::as_array_mut);
+                    for (at, one) in containers.into_iter().flatten().enumerate() {
+                        if container.means(at, text(one, "/name")) {
+                            one["image"] = json!(image);
                         }
                     }
                 })?;
@@ -91,11 +109,9 @@ impl Container<'_> {
     }
 }
 
-/// Reads `spec.template.spec.containers[?(@.name=="web")].image` or `…containers[0].image`.
+/// Reads `containers[?(@.name=="web")].image` or `containers[0].image`, below the pods' specification.
 fn container_of(path: &str) -> Option<Container<'_>> {
-    let rest = path
-        .strip_prefix("spec.template.spec.")?
-        .strip_suffix("].image")?;
+    let rest = path.strip_suffix("].image")?;
     let (list, which) = rest.split_once('[')?;
     if list != "containers" && list != "initContainers" {
         return None;
@@ -114,8 +130,7 @@ mod tests {
 
     #[test]
     fn field_paths_name_a_container() {
-        let by_name =
-            container_of(r#"spec.template.spec.containers[?(@.name=="web")].image"#).unwrap();
+        let by_name = container_of(r#"containers[?(@.name=="web")].image"#).unwrap();
         assert_eq!(
             by_name,
             Container {
@@ -124,8 +139,8 @@ mod tests {
                 index: None
             }
         );
-        let by_index = container_of("spec.template.spec.initContainers[1].image").unwrap();
+        let by_index = container_of("initContainers[1].image").unwrap();
         assert!(by_index.means(1, "x") && !by_index.means(0, "x"));
-        assert_eq!(container_of("spec.replicas"), None);
+        assert_eq!(container_of("replicas"), None);
     }
 }

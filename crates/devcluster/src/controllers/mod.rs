@@ -32,8 +32,11 @@ use openshifter_apiserver::{ApiError, Event, ResourceId, Store};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::builds::Builder;
 use crate::images::Images;
 use crate::node::Node;
+
+pub(crate) use image_streams::resolve;
 
 /// Who makes the volumes of the built-in storage classes.
 pub(crate) const PROVISIONER: &str = "openshifter.test/local";
@@ -50,6 +53,7 @@ pub(crate) struct Context {
     /// Folder of persistent volumes.
     pub(crate) volumes: PathBuf,
     pub(crate) images: Images,
+    pub(crate) builder: Builder,
 }
 
 /// When to look at an object again without an event.
@@ -88,18 +92,19 @@ pub(crate) struct Controllers {
 
 impl Controllers {
     /// Starts them all.
-    pub(crate) fn start(store: &Store, node: &Node, images: Images) -> Self {
+    pub(crate) fn start(store: &Store, node: &Node, images: Images, builder: Builder) -> Self {
         let context = Context {
             store: store.clone(),
             node: node.name().to_owned(),
             volumes: node.volumes_folder(),
             images,
+            builder,
         };
         let controllers = Self {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        let all: [Arc<dyn Controller>; 19] = [
+        let all: [Arc<dyn Controller>; 22] = [
             Arc::new(replicas::ReplicaSets),
             Arc::new(replicas::ReplicationControllers),
             Arc::new(deployments::Deployments),
@@ -116,7 +121,10 @@ impl Controllers {
             Arc::new(endpoints::Orphans),
             Arc::new(routes::Routes),
             Arc::new(image_streams::ImageStreams),
-            Arc::new(image_triggers::ImageTriggers),
+            Arc::new(image_triggers::ImageTriggers::Deployments),
+            Arc::new(image_triggers::ImageTriggers::StatefulSets),
+            Arc::new(image_triggers::ImageTriggers::DaemonSets),
+            Arc::new(image_triggers::ImageTriggers::CronJobs),
             Arc::new(builds::BuildConfigs),
             Arc::new(builds::Builds),
         ];

@@ -88,7 +88,7 @@ fn judge(route: &Value, all: &[Value]) -> Result<(), (&'static str, String)> {
         ));
     }
     match text(route, "/spec/tls/termination") {
-        "" | "edge" => {}
+        "" | "edge" | "reencrypt" => {}
         other => return refuse(&format!("{other} termination")),
     }
     let host = text(route, "/spec/host");

@@ -1,14 +1,12 @@
-//! Building an image: the source folder becomes a layer over a base image.
+//! Building an image without running anything: the source folder becomes a layer over a base image.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
-use super::{Image, Images, Layer, hex};
+use super::layers::{self, LayerError};
+use super::{Image, ImageConfig, Images, Written};
 
 /// Where the source goes, as in source-to-image builders.
-const SOURCE_AT: &str = "/opt/app-root/src";
+pub(crate) const SOURCE_AT: &str = "/opt/app-root/src";
 
 /// What to build.
 #[derive(Debug)]
@@ -19,28 +17,20 @@ pub(crate) struct BuildRequest<'a> {
     pub(crate) base: &'a Image,
     /// More environment for its containers.
     pub(crate) env: Vec<(String, String)>,
+    /// More labels.
+    pub(crate) labels: Vec<(String, String)>,
     /// Name of the result, without tag.
     pub(crate) repository: String,
+    /// When it was made.
+    pub(crate) created: String,
 }
 
 /// Why a build failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
-    /// The source could not be copied.
-    #[error("cannot copy the source {}", path.display())]
-    Copy {
-        /// What was read.
-        path: PathBuf,
-        /// What happened.
-        #[source]
-        source: std::io::Error,
-    },
-    /// Something in it is neither file, folder nor symbolic link.
-    #[error("the source holds {}, which is neither a file, a folder nor a symbolic link", path.display())]
-    Special {
-        /// What it is.
-        path: PathBuf,
-    },
+    /// The source could not be made a layer.
+    #[error("cannot copy the source")]
+    Layer(#[from] LayerError),
     /// The image could not be written.
     #[error("cannot write the image")]
     Write(#[source] std::io::Error),
@@ -48,51 +38,48 @@ pub(crate) enum BuildError {
 
 impl Images {
     /// Builds an image. Blocking; equal sources give the same image.
-    pub(crate) fn build(&self, request: &BuildRequest<'_>) -> Result<Image, BuildError> {
-        let work = tempfile::Builder::new()
-            .prefix("building-")
-            .tempdir_in(&self.folder)
-            .map_err(BuildError::Write)?;
-        let layer = work.path().join("source");
-        let mut hash = Sha256::new();
-        copy_folder(request.source, &layer, Path::new(""), &mut hash)?;
-
+    pub(crate) fn build(&self, request: &BuildRequest<'_>) -> Result<(Image, Written), BuildError> {
+        let at = SOURCE_AT.trim_start_matches('/');
+        let layer = layers::pack(self.blobs(), &[(request.source, at)])?;
         let mut config = request.base.config.clone();
-        config.layers.push(Layer {
-            folder: "source".to_owned(),
-            at: SOURCE_AT.to_owned(),
-            digest: hex(&hash.finalize()),
-        });
-        config.env.extend(request.env.iter().cloned());
-        config.working_dir = SOURCE_AT.to_owned();
-        if let Some(command) = start_command(&layer) {
+        for (name, value) in &request.env {
+            config.set_env(name, value);
+        }
+        config.labels.extend(request.labels.iter().cloned());
+        SOURCE_AT.clone_into(&mut config.working_dir);
+        if let Some(command) = start_command(request.source) {
             config.entrypoint.clear();
             config.cmd = command;
         }
-        let digest = config.digest();
-        let image = Image {
-            repository: request.repository.clone(),
-            folder: self.folder.join(digest.trim_start_matches("sha256:")),
-            digest,
+        self.write(
+            &request.repository,
             config,
-        };
-        // Layers of a base that was itself built come along.
-        for below in &request.base.config.layers {
-            let from = request.base.folder.join(&below.folder);
-            copy_folder(
-                &from,
-                &work.path().join(&below.folder),
-                Path::new(""),
-                &mut Sha256::new(),
-            )?;
-        }
-        let bytes =
-            serde_json::to_vec_pretty(&image.config).map_err(|e| BuildError::Write(e.into()))?;
-        fs_err::write(work.path().join("config.json"), bytes).map_err(BuildError::Write)?;
-        if !image.folder.exists() {
-            fs_err::rename(work.keep(), &image.folder).map_err(BuildError::Write)?;
-        }
-        Ok(image)
+            Some(request.base),
+            &[layer],
+            &request.created,
+        )
+        .map_err(BuildError::Write)
+    }
+}
+
+impl Images {
+    /// Makes an image of what a build has left in these folders: each replaces the base image's.
+    /// Blocking.
+    pub(crate) fn commit(
+        &self,
+        base: &Image,
+        config: ImageConfig,
+        folders: &[(PathBuf, String)],
+        repository: &str,
+        created: &str,
+    ) -> Result<(Image, Written), BuildError> {
+        let folders: Vec<(&Path, &str)> = folders
+            .iter()
+            .map(|(from, at)| (from.as_path(), at.as_str()))
+            .collect();
+        let layer = layers::pack_over(self.blobs(), &folders)?;
+        self.write(repository, config, Some(base), &[layer], created)
+            .map_err(BuildError::Write)
     }
 }
 
@@ -104,62 +91,6 @@ fn start_command(source: &Path) -> Option<Vec<String>> {
         .map(|(file, program)| vec![program.to_owned(), file.to_owned()])
 }
 
-/// Copies a folder, in the order of names, and hashes names, kinds, modes and contents.
-fn copy_folder(from: &Path, to: &Path, inside: &Path, hash: &mut Sha256) -> Result<(), BuildError> {
-    use std::os::unix::fs::PermissionsExt;
-    let copy = |path: &Path| {
-        let path = path.to_owned();
-        |source| BuildError::Copy { path, source }
-    };
-    fs_err::create_dir_all(to).map_err(BuildError::Write)?;
-    let mut entries = fs_err::read_dir(from)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(copy(from))?;
-    entries.sort_by_key(fs_err::DirEntry::file_name);
-    for entry in entries {
-        let (path, name) = (entry.path(), inside.join(entry.file_name()));
-        if name == Path::new(".git") {
-            continue;
-        }
-        let target = to.join(entry.file_name());
-        let kind = entry.file_type().map_err(copy(&path))?;
-        hash.update(name.as_os_str().as_encoded_bytes());
-        if kind.is_dir() {
-            hash.update(b"\0d");
-            copy_folder(&path, &target, &name, hash)?;
-        } else if kind.is_symlink() {
-            let link = fs_err::read_link(&path).map_err(copy(&path))?;
-            hash.update(b"\0l");
-            hash.update(link.as_os_str().as_encoded_bytes());
-            fs_err::os::unix::fs::symlink(link, target).map_err(BuildError::Write)?;
-        } else if kind.is_file() {
-            fs_err::copy(&path, &target).map_err(copy(&path))?;
-            let mode = fs_err::metadata(&target)
-                .map_err(copy(&path))?
-                .permissions()
-                .mode();
-            // Containers run as another user.
-            let mode = mode | 0o444 | (mode & 0o100) >> 3 | (mode & 0o100) >> 6;
-            fs_err::set_permissions(&target, std::fs::Permissions::from_mode(mode))
-                .map_err(BuildError::Write)?;
-            hash.update(b"\0f");
-            hash.update(mode.to_be_bytes());
-            let mut file = fs_err::File::open(&target).map_err(copy(&target))?;
-            let mut buffer = vec![0; 64 << 10];
-            loop {
-                match file.read(&mut buffer).map_err(copy(&target))? {
-                    0 => break,
-                    n => hash.update(&buffer[..n]),
-                }
-            }
-        } else {
-            return Err(BuildError::Special { path });
-        }
-        hash.update(b"\0");
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +98,7 @@ mod tests {
     #[test]
     fn equal_sources_give_the_same_image_and_changed_ones_another() {
         let folder = tempfile::tempdir().unwrap();
-        let images = Images::open(folder.path().join("images")).unwrap();
+        let images = Images::open(folder.path()).unwrap();
         let source = folder.path().join("source");
         std::fs::create_dir_all(source.join("static")).unwrap();
         std::fs::write(source.join("app.sh"), "echo hello").unwrap();
@@ -177,21 +108,23 @@ mod tests {
                 source: &source,
                 base: &base,
                 env: vec![("A".into(), "b".into())],
+                labels: Vec::new(),
                 repository: "registry/shop/frontend".into(),
+                created: "2026-01-01T00:00:00Z".into(),
             };
             images.build(&request).unwrap()
         };
-        let first = build();
-        assert_eq!(first.digest, build().digest);
+        let (first, written) = build();
+        assert_eq!(first.digest, build().0.digest);
         assert_eq!(first.config.cmd, ["/bin/sh", "app.sh"]);
-        let found = images.find(&first.id()).unwrap();
-        assert_eq!(found.config, first.config);
-        assert_eq!(
-            std::fs::read_to_string(found.folder.join("source/app.sh")).unwrap(),
-            "echo hello"
-        );
+        // Configuration, the base image's layer, and the source.
+        assert_eq!(written.parts.len(), 3);
+        let tree = images.tree(&first).unwrap();
+        assert_eq!(tree.writable, [Path::new("opt/app-root/src")]);
+        let file = tree.folder.join("opt/app-root/src/app.sh");
+        assert_eq!(std::fs::read_to_string(file).unwrap(), "echo hello");
 
         std::fs::write(source.join("app.sh"), "echo other").unwrap();
-        assert_ne!(first.digest, build().digest);
+        assert_ne!(first.digest, build().0.digest);
     }
 }

@@ -12,11 +12,13 @@ use tokio::io::AsyncRead;
 use super::exec::{Exec, exec};
 use super::{Node, log, probe};
 use crate::object::{self, resources, text};
+use crate::registry::{self, Registry};
 
 /// The node as the API server sees it.
 pub(crate) struct Backend {
     node: Node,
     store: OnceLock<Store>,
+    registry: OnceLock<Registry>,
 }
 
 impl Backend {
@@ -24,13 +26,17 @@ impl Backend {
         Self {
             node,
             store: OnceLock::new(),
+            registry: OnceLock::new(),
         }
     }
 
-    /// Gives it the store, which is there only once the server is.
-    pub(crate) fn connect(&self, store: Store) {
+    /// Gives it the store, which is there only once the server is, and the registry, if there is one.
+    pub(crate) fn connect(&self, store: Store, registry: Option<Registry>) {
         // Called once.
         let _ = self.store.set(store);
+        if let Some(registry) = registry {
+            let _ = self.registry.set(registry);
+        }
     }
 }
 
@@ -102,7 +108,16 @@ impl NodeBackend for Backend {
         port: u16,
     ) -> BoxFuture<'_, Result<Box<dyn Duplex>, NodeError>> {
         let run = self.node.running(namespace, pod);
+        let registry = match self.registry.get() {
+            Some(registry) if port == registry::PORT && registry::is_pod_name(namespace, pod) => {
+                Some(registry.connect())
+            }
+            _ => None,
+        };
         async move {
+            if let Some(registry) = registry {
+                return Ok(registry);
+            }
             // Containers have network namespaces of their own, so each of them is tried.
             for target in run.map(|run| run.listeners(port)).unwrap_or_default() {
                 if let Ok(stream) = probe::connect(&self.node.inner.sockets, &target, port).await {

@@ -54,6 +54,16 @@ impl Sockets {
     }
 }
 
+/// Reads the request that a connection begins with.
+pub(crate) async fn receive<T: serde::de::DeserializeOwned>(
+    from: &mut (impl tokio::io::AsyncRead + Unpin),
+) -> io::Result<T> {
+    match wire::receive(from).await? {
+        Some(frame) if frame.kind == Kind::Request => frame.parse(),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
 /// Reads the next outcome.
 pub(crate) async fn outcome(from: &mut (impl tokio::io::AsyncRead + Unpin)) -> io::Result<Outcome> {
     loop {

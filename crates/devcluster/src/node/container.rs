@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 
 use super::calls;
+use super::launch::{Running, new_id};
 use super::pod::{PodRun, Slot};
 use super::probe::{Probe, Target, hook};
-use super::start::{NotStarted, Running, new_id};
+use super::start::NotStarted;
 use super::status::{ContainerState, Ended, Phase};
 use super::volumes::Volume;
 use crate::agent::wire::{self, Frame, Kind, Outcome};
@@ -120,11 +120,13 @@ impl PodRun {
 
     /// Says why a container does not start and waits. False when the pod ended meanwhile.
     async fn wait_to_retry(&self, slot: Slot, why: NotStarted, backoff: &mut Duration) -> bool {
-        let waiting = |reason: &str| Phase::Waiting {
+        let waiting = |reason: &str, message: String| Phase::Waiting {
             reason: reason.to_owned(),
-            message: why.message.clone(),
+            message,
         };
-        self.change(slot, |container| container.phase = waiting(why.reason));
+        self.change(slot, |container| {
+            container.phase = waiting(why.reason, why.message.clone());
+        });
         let image = why.reason == "ErrImagePull";
         // A missing ConfigMap is looked for more often than a missing image.
         let pause = if image {
@@ -142,8 +144,13 @@ impl PodRun {
             {
                 return false;
             }
+            let reference = text(self.container(slot), "/image");
+            let message = format!(
+                "Back-off pulling image {reference:?}: ErrImagePull: {}",
+                why.message
+            );
             self.change(slot, |container| {
-                container.phase = waiting("ImagePullBackOff")
+                container.phase = waiting("ImagePullBackOff", message);
             });
             *backoff = (*backoff * 2).min(MAX_BACKOFF);
         }
@@ -351,20 +358,6 @@ impl PodRun {
             }
         };
         tokio::join!(alive, ready);
-    }
-}
-
-impl Running {
-    /// Ends what still runs. The agent does it when its connection ends, by which it leaves nothing
-    /// behind without a sandbox either; one that does not is ended itself.
-    async fn end(&mut self) {
-        let _ = self.control.shutdown().await;
-        if tokio::time::timeout(Duration::from_secs(5), self.child.wait())
-            .await
-            .is_err()
-        {
-            let _ = self.child.kill().await;
-        }
     }
 }
 

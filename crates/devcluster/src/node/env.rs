@@ -71,6 +71,11 @@ pub(crate) fn environment(
     for (name, value) in image {
         set(&mut env, name, value.clone());
     }
+    if pod["spec"]["enableServiceLinks"] != false {
+        for (name, value) in super::services::variables(store, namespace) {
+            set(&mut env, &name, value);
+        }
+    }
     for source in list(container, "/envFrom") {
         let prefix = text(source, "/prefix");
         for (field, resource, kind) in [

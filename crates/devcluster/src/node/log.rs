@@ -106,7 +106,7 @@ pub(super) async fn read(
 }
 
 /// Reads the log files that a finished pod has left behind.
-pub(super) async fn from_file(
+pub(crate) async fn from_file(
     path: PathBuf,
     request: LogRequest,
     is_over: impl Fn() -> bool + Send + 'static,

@@ -7,29 +7,38 @@ mod container;
 mod env;
 mod exec;
 mod files;
+mod launch;
 mod log;
 mod pod;
 mod probe;
+mod pull;
+mod services;
 mod spawner;
 mod start;
 mod status;
+mod task;
 mod volumes;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use openshifter_apiserver::{DeleteOptions, EventKind, Store, Subscription};
+use openshifter_apiserver::{DeleteOptions, EventKind, NodeBackend, Store, Subscription};
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use crate::images::{INTERNAL_REGISTRY, Image, ImageError, Images};
-use crate::object::{self, list, resources, text};
+use crate::images::Images;
+use crate::object::{self, resources, text};
+use crate::registry::{self, Rights};
 use crate::sandbox::{Host, Sandbox};
 use crate::trees;
 
 pub(crate) use backend::Backend;
+pub(crate) use env::contents;
+pub(crate) use log::from_file as read_log;
+pub(crate) use task::{Task, TaskError};
+
 use calls::Sockets;
 use env::Addresses;
 use pod::PodRun;
@@ -62,6 +71,8 @@ struct Inner {
     /// Second byte of the pods' addresses, by the cluster's name.
     network: u8,
     pods: Mutex<Pods>,
+    /// Who may pull what; there once the API server is.
+    rights: OnceLock<Arc<dyn Rights>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
 }
@@ -91,6 +102,7 @@ impl Node {
                 spawner: Spawner::start()?,
                 network: 64 + network % 128,
                 pods: Mutex::default(),
+                rights: OnceLock::new(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 config,
@@ -113,8 +125,23 @@ impl Node {
         self.inner.config.data_dir.join("volumes")
     }
 
-    /// Follows the pods of the store until the node is stopped.
-    pub(crate) fn run(&self, store: Store) {
+    /// Follows the pods of the store until the node is stopped. Images are pulled with the rights of
+    /// the pods' accounts, if there are any.
+    ///
+    /// # Errors
+    ///
+    /// When the socket for connections to Services cannot be made.
+    pub(crate) fn run(
+        &self,
+        store: Store,
+        rights: Option<Arc<dyn Rights>>,
+        backend: Arc<dyn NodeBackend>,
+    ) -> std::io::Result<()> {
+        self.serve_services(store.clone(), backend)?;
+        if let Some(rights) = rights {
+            // Called once.
+            let _ = self.inner.rights.set(rights);
+        }
         let node = self.clone();
         self.inner.tasks.spawn(async move {
             let (mut pods, mut events) = store.list_and_subscribe(&resources::pods(), None);
@@ -128,6 +155,7 @@ impl Node {
                 }
             }
         });
+        Ok(())
     }
 
     /// Handles events until some were lost (then: all pods) or the node is stopped.
@@ -143,6 +171,9 @@ impl Node {
                 self.forget_gone(&pods);
                 return Some(pods);
             };
+            if event.resource == resources::services() {
+                self.services_changed();
+            }
             if event.resource != resources::pods() {
                 continue;
             }
@@ -172,7 +203,7 @@ impl Node {
     fn follow(&self, store: &Store, pod: &Value) {
         let mine = text(pod, "/spec/nodeName") == self.name();
         let deleting = object::is_deleting(pod);
-        if !mine {
+        if !mine || registry::is_registry_pod(pod) {
             return;
         }
         let key = key(pod);
@@ -260,15 +291,6 @@ impl Node {
         self.inner.config.data_dir.join("pods").join(uid)
     }
 
-    /// An image by what a pod says; image streams are looked up.
-    fn image(&self, store: &Store, namespace: &str, reference: &str) -> Result<Image, ImageError> {
-        let images = &self.inner.config.images;
-        images.find(reference).or_else(|error| {
-            let through_stream = stream_tag(store, namespace, reference).ok_or(error)?;
-            images.find(&through_stream)
-        })
-    }
-
     fn pods(&self) -> MutexGuard<'_, Pods> {
         self.inner
             .pods
@@ -301,28 +323,4 @@ fn key(pod: &Value) -> (String, String) {
         object::namespace(pod).to_owned(),
         object::name(pod).to_owned(),
     )
-}
-
-/// What a tag of an image stream stands for, when a reference means one: the internal registry's
-/// name of it, or a short name of a stream whose lookup policy is local.
-fn stream_tag(store: &Store, namespace: &str, reference: &str) -> Option<String> {
-    let inside = reference
-        .strip_prefix(INTERNAL_REGISTRY)
-        .and_then(|rest| rest.strip_prefix('/'));
-    let (namespace, name) = match inside {
-        Some(path) => path.split_once('/')?,
-        None if !reference.contains('/') => (namespace, reference),
-        None => return None,
-    };
-    let (name, tag) = name.split_once(':').unwrap_or((name, "latest"));
-    let stream = store.get(&resources::image_streams(), Some(namespace), name)?;
-    if inside.is_none() && stream["spec"]["lookupPolicy"]["local"] != true {
-        return None;
-    }
-    let tag = list(&stream, "/status/tags")
-        .iter()
-        .find(|entry| entry["tag"] == tag)?;
-    tag["items"][0]["dockerImageReference"]
-        .as_str()
-        .map(str::to_owned)
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Node;
 use super::env::{self, Addresses, ConfigError};
 use super::probe::Target;
+use super::services;
 use super::status::{ContainerState, Phase, PodState};
 use super::volumes::{self, Places, Volume};
 use crate::object::{self, list, number, resources, text};
@@ -166,6 +167,16 @@ impl PodRun {
             .cloned()
     }
 
+    /// Where all running containers are reached.
+    pub(super) fn all_targets(&self) -> Vec<Target> {
+        self.targets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
     /// Containers that may listen on a port: those that declare it first.
     pub(super) fn listeners(&self, port: u16) -> Vec<Target> {
         let declares = |container: &Value| {
@@ -252,17 +263,32 @@ impl PodRun {
         true
     }
 
+    /// Writes `/etc/hosts`, where containers find the names of Services. It is written in place, since
+    /// running containers have this very file.
+    pub(super) fn write_hosts(&self) -> std::io::Result<()> {
+        let names = services::hosts(&self.store, object::namespace(&self.pod));
+        let own = sandbox::hosts(env::hostname(&self.pod), &self.addresses.pod);
+        let path = self.places().pod.join("etc/hosts");
+        fs_err::write(path, format!("{own}{names}"))
+    }
+
     /// Makes the volumes, again and again until everything they need is there.
-    async fn set_up(&self) -> HashMap<String, Volume> {
+    async fn set_up(self: &Arc<Self>) -> HashMap<String, Volume> {
         let mut pause = Duration::from_millis(250);
         loop {
             let (store, pod) = (self.store.clone(), self.pod.clone());
             let (places, addresses) = (self.places(), self.addresses.clone());
             let hostname = env::hostname(&self.pod).to_owned();
-            let identity = self.identity(&Value::Null);
+            let users: Vec<Identity> = ["/spec/containers", "/spec/initContainers"]
+                .iter()
+                .flat_map(|containers| list(&self.pod, containers))
+                .map(|container| self.identity(container))
+                .collect();
+            let run = Arc::clone(self);
             let made = tokio::task::spawn_blocking(move || {
                 let etc = places.pod.join("etc");
-                sandbox::write_etc(&etc, &hostname, &addresses.pod, &identity)
+                sandbox::write_etc(&etc, &hostname, &addresses.pod, &users)
+                    .and_then(|()| run.write_hosts())
                     .map_err(|e| ConfigError(e.to_string()))?;
                 volumes::prepare(&store, &pod, &places, &addresses)
             });

@@ -99,6 +99,8 @@ pub(crate) struct Target {
     pub(crate) port_map: Vec<(u16, u16)>,
     /// Mounts by which words are rewritten, without a sandbox.
     pub(crate) rewrites: super::bare::Rewrites,
+    /// Ports that the application is said to listen on.
+    pub(crate) own_ports: Vec<u16>,
 }
 
 impl Target {

@@ -1,23 +1,21 @@
 //! Starting a container: everything it needs is put together, then its agent is called.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::Path;
 
 use rand::RngExt;
 use serde_json::Value;
-use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
 
 use super::bare::{Rewrites, free_port};
-use super::calls;
 use super::env::{self, ConfigError};
+use super::launch::{NotLaunched, Running, make_places};
 use super::pod::{PodRun, Slot};
 use super::probe::Target;
+use super::services;
 use super::volumes::{self, Volume};
 use crate::agent::PATH_IN_SANDBOX;
-use crate::agent::wire::{Outcome, Process, Refusal, Request};
-use crate::images::{Image, hex};
+use crate::agent::wire::{Process, Refusal};
+use crate::images::{Image, Images, hex};
 use crate::object::{self, list, number, text, texts};
 use crate::sandbox::{Mount, Plan, Sandbox};
 
@@ -49,15 +47,6 @@ impl From<std::io::Error> for NotStarted {
     }
 }
 
-/// A container that runs.
-pub(super) struct Running {
-    pub(super) control: UnixStream,
-    pub(super) child: Child,
-    pub(super) target: Target,
-    pub(super) id: String,
-    pub(super) since: String,
-}
-
 impl PodRun {
     /// Starts a container and its process.
     pub(super) async fn start(
@@ -68,16 +57,12 @@ impl PodRun {
     ) -> Result<Running, NotStarted> {
         self.refuse_what_is_not_there(container)?;
         let config = &self.node.inner.config;
-        let (namespace, reference) = (object::namespace(&self.pod), text(container, "/image"));
-        let image = self
-            .node
-            .image(&self.store, namespace, reference)
-            .map_err(|error| NotStarted {
-                reason: "ErrImagePull",
-                message: error.to_string(),
-                code: None,
-            })?;
+        let image = self.node.pull(&self.store, &self.pod, container)?;
         self.change(slot, |state| state.image_id = image.id());
+        let rootfs = image
+            .config
+            .rootfs()
+            .ok_or_else(|| foreign(text(container, "/image")))?;
         let mut environment = env::environment(
             &self.store,
             &self.pod,
@@ -86,6 +71,7 @@ impl PodRun {
             &self.addresses,
         )?;
         let mounts = volumes::mounts(container, volumes)?;
+        let layers = self.lay_out(container, &image, &mounts).await?;
         let mut process = Process {
             command: words(&image, container, &environment),
             cwd: match text(container, "/workingDir") {
@@ -93,19 +79,23 @@ impl PodRun {
                 folder => folder.to_owned(),
             },
             env: Vec::new(),
+            services: Vec::new(),
         };
-        let (id, socket) = (new_id(), hex(&rand::rng().random::<[u8; 8]>()));
         let mut target = Target {
             container: text(container, "/name").to_owned(),
-            socket: socket.clone(),
+            socket: hex(&rand::rng().random::<[u8; 8]>()),
             port_map: Vec::new(),
             rewrites: Rewrites::default(),
+            own_ports: own_ports(&self.pod, container, &image),
         };
+        process.services =
+            services::offered(&self.store, object::namespace(&self.pod), &target.own_ports);
         if config.sandbox == Sandbox::None {
+            let all: Vec<Mount> = layers.iter().chain(&mounts).cloned().collect();
             self.make_bare(
                 container,
                 &image,
-                &mounts,
+                all,
                 &mut environment,
                 &mut process,
                 &mut target,
@@ -114,45 +104,27 @@ impl PodRun {
         process.env = environment;
 
         let identity = self.identity(container);
+        let uplink = self.node.uplink();
         let plan = Plan {
             agent: &config.agent,
-            image: &image,
+            rootfs,
+            layers: &layers,
             host: &self.node.inner.host,
             etc: &self.node.pod_folder(self.uid()).join("etc"),
             hostname: env::hostname(&self.pod),
             identity: &identity,
             mounts: &mounts,
             root: config.root,
+            network: false,
+            services: Some(&uplink),
         };
-        let (program, args) = plan.command(config.sandbox);
         let log = self.open_log(slot, container)?;
-        let listener = self.node.inner.sockets.listen(&socket)?;
-        let mut command = Command::new(program);
-        command
-            .args(args)
-            .current_dir("/")
-            .stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)))
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            // Without a sandbox the agent has to live a moment longer, to end the others.
-            .kill_on_drop(config.sandbox == Sandbox::Bubblewrap);
-        let child = self.node.inner.spawner.spawn(command).await?;
-        let since = object::now();
-        let mut control = self
-            .node
-            .inner
-            .sockets
-            .call(&socket, &Request::Start(process))
-            .await?;
-        match calls::outcome(&mut control).await {
-            Ok(Outcome::Started) => Ok(Running {
-                control,
-                child,
-                target,
-                id,
-                since,
-            }),
-            Ok(Outcome::Refused { reason, message }) => {
+        match self.node.launch(&plan, target, process, log).await {
+            Err(NotLaunched::Broken) => {
+                let said = self.last_words(slot, container).await;
+                Err(std::io::Error::other(format!("the sandbox could not be made: {said}")).into())
+            }
+            Err(NotLaunched::Refused { reason, message }) => {
                 let code = if reason == Refusal::Permission {
                     126
                 } else {
@@ -164,12 +136,33 @@ impl PodRun {
                     code: Some(code),
                 })
             }
-            Ok(other) => Err(std::io::Error::other(format!("the agent answered {other:?}")).into()),
-            Err(_) => {
-                let said = self.last_words(slot, container).await;
-                Err(std::io::Error::other(format!("the sandbox could not be made: {said}")).into())
-            }
+            Err(NotLaunched::Failed(error)) => Err(error.into()),
+            Ok(running) => Ok(running),
         }
+    }
+
+    /// The image's files as the container gets them: what it may write to is a copy of its own.
+    async fn lay_out(
+        &self,
+        container: &Value,
+        image: &Image,
+        mounts: &[Mount],
+    ) -> Result<Vec<Mount>, NotStarted> {
+        let copies = self
+            .node
+            .pod_folder(self.uid())
+            .join("layers")
+            .join(text(container, "/name"));
+        let (images, image) = (self.node.inner.config.images.clone(), image.clone());
+        let mounts = mounts.to_vec();
+        let laid = tokio::task::spawn_blocking(move || lay_out(&images, &image, &copies, &mounts));
+        laid.await
+            .map_err(std::io::Error::other)?
+            .map_err(|message| NotStarted {
+                reason: "CreateContainerError",
+                message,
+                code: None,
+            })
     }
 
     fn refuse_what_is_not_there(&self, container: &Value) -> Result<(), NotStarted> {
@@ -197,28 +190,16 @@ impl PodRun {
         &self,
         container: &Value,
         image: &Image,
-        mounts: &[Mount],
+        mut all: Vec<Mount>,
         environment: &mut Vec<(String, String)>,
         process: &mut Process,
         target: &mut Target,
     ) -> Result<(), NotStarted> {
-        let mut all = mounts.to_vec();
-        let read_only = |source: PathBuf, target: &str| Mount {
-            source,
-            target: target.into(),
+        all.push(Mount {
+            source: self.node.inner.config.agent.clone(),
+            target: PATH_IN_SANDBOX.into(),
             read_only: true,
-        };
-        all.push(read_only(
-            self.node.inner.config.agent.clone(),
-            PATH_IN_SANDBOX,
-        ));
-        all.extend(
-            image
-                .config
-                .layers
-                .iter()
-                .map(|layer| read_only(image.folder.join(&layer.folder), &layer.at)),
-        );
+        });
         target.rewrites = Rewrites::of(&all);
         process.command = target.rewrites.words(&process.command);
         process.cwd = target.rewrites.word(&process.cwd);
@@ -240,6 +221,53 @@ impl PodRun {
     }
 }
 
+/// What is said of an image that was not made here.
+fn foreign(reference: &str) -> NotStarted {
+    NotStarted {
+        reason: "CreateContainerError",
+        message: format!(
+            "image {reference:?} has a root file system of its own: this node lends containers the machine's \
+             programs, and runs its built-in images and those built on them"
+        ),
+        code: None,
+    }
+}
+
+/// Mounts of an image's files.
+fn lay_out(
+    images: &Images,
+    image: &Image,
+    copies: &Path,
+    mounts: &[Mount],
+) -> Result<Vec<Mount>, String> {
+    let says = |error: &dyn std::error::Error| match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    let made = images
+        .writable(image, copies)
+        .map_err(|error| says(&error))?;
+    let mut layers = made.read_only;
+    layers.extend(made.copies);
+    make_places(&layers, mounts).map_err(|error| says(&error))?;
+    Ok(layers)
+}
+
+/// The ports that the containers of a pod say they listen on, and those of the image, if its own program
+/// is run.
+fn own_ports(pod: &Value, container: &Value, image: &Image) -> Vec<u16> {
+    let of_image = match list(container, "/command") {
+        [] => image.config.exposed_ports.as_slice(),
+        _ => &[],
+    };
+    list(pod, "/spec/containers")
+        .iter()
+        .flat_map(|container| list(container, "/ports"))
+        .filter_map(|port| u16::try_from(number(port, "/containerPort")?).ok())
+        .chain(of_image.iter().copied())
+        .collect()
+}
+
 /// The command of a container, with `$(NAME)` expanded.
 fn words(image: &Image, container: &Value, environment: &[(String, String)]) -> Vec<String> {
     let expand = |words: Vec<String>| -> Vec<String> {
@@ -252,8 +280,4 @@ fn words(image: &Image, container: &Value, environment: &[(String, String)]) -> 
         &expand(texts(container, "/command")),
         &expand(texts(container, "/args")),
     )
-}
-
-pub(super) fn new_id() -> String {
-    format!("containerd://{}", hex(&rand::rng().random::<[u8; 32]>()))
 }

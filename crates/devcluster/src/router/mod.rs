@@ -1,4 +1,5 @@
-//! The router: answers plain HTTP for admitted Routes, by the request's host and path.
+//! The router: answers for admitted Routes, by the request's host and path. Plain HTTP and TLS come in
+//! on one port: the first byte tells which it is.
 
 mod proxy;
 mod table;
@@ -10,9 +11,31 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use openshifter_apiserver::{NodeBackend, Store};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub(crate) use table::{Backend, service_backends};
+
+/// The first byte of a TLS connection: a handshake record.
+const HANDSHAKE: u8 = 0x16;
+
+/// What the router shows to clients, and what it believes of pods that speak TLS.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) connector: TlsConnector,
+}
+
+/// What connections are answered with.
+#[derive(Clone)]
+struct Service {
+    store: Store,
+    backend: Arc<dyn NodeBackend>,
+    tls: Option<Tls>,
+}
 
 /// A router that listens.
 #[derive(Debug)]
@@ -28,7 +51,13 @@ impl Router {
         address: SocketAddr,
         store: Store,
         backend: Arc<dyn NodeBackend>,
+        tls: Option<Tls>,
     ) -> std::io::Result<Self> {
+        let service = Service {
+            store,
+            backend,
+            tls,
+        };
         let listener = TcpListener::bind(address).await?;
         let router = Self {
             address: listener.local_addr()?,
@@ -43,7 +72,7 @@ impl Router {
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                     continue;
                 };
-                let serving = serve(connection, client, store.clone(), Arc::clone(&backend));
+                let serving = serve(connection, client, service.clone());
                 let stopping = stopping.clone();
                 tasks.spawn(async move { stopping.run_until_cancelled(serving).await });
             }
@@ -69,16 +98,27 @@ impl Drop for Router {
     }
 }
 
-async fn serve(
-    connection: TcpStream,
-    client: SocketAddr,
-    store: Store,
-    backend: Arc<dyn NodeBackend>,
-) {
+async fn serve(connection: TcpStream, client: SocketAddr, service: Service) {
     let _ = connection.set_nodelay(true);
-    let service = service_fn(move |request| {
-        proxy::answer(request, client, store.clone(), Arc::clone(&backend))
-    });
+    let mut first = [0];
+    let is_tls = matches!(connection.peek(&mut first).await, Ok(1) if first == [HANDSHAKE]);
+    match &service.tls {
+        Some(tls) if is_tls => match tls.acceptor.accept(connection).await {
+            Ok(connection) => serve_http(connection, client, service, true).await,
+            Err(error) => tracing::debug!(%error, "a client of the router does not speak its TLS"),
+        },
+        _ => serve_http(connection, client, service, false).await,
+    }
+}
+
+async fn serve_http(
+    connection: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    client: SocketAddr,
+    service: Service,
+    is_tls: bool,
+) {
+    let service =
+        service_fn(move |request| proxy::answer(request, client, service.clone(), is_tls));
     let connection = http1::Builder::new()
         .serve_connection(TokioIo::new(connection), service)
         .with_upgrades();
@@ -172,9 +212,14 @@ mod tests {
             })
             .unwrap();
 
-        let router = Router::start(([127, 0, 0, 1], 0).into(), store.clone(), Arc::new(Pod))
-            .await
-            .unwrap();
+        let router = Router::start(
+            ([127, 0, 0, 1], 0).into(),
+            store.clone(),
+            Arc::new(Pod),
+            None,
+        )
+        .await
+        .unwrap();
         let mut client = TcpStream::connect(router.addr()).await.unwrap();
         let request = "GET /socket HTTP/1.1\r\nHost: web.test\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n";
         client.write_all(request.as_bytes()).await.unwrap();

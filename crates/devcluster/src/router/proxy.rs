@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
@@ -12,8 +11,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use openshifter_apiserver::{NodeBackend, Store};
+use openshifter_apiserver::Duplex;
+use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::Service;
 use super::table::{self, Backend};
 
 type Body = BoxBody<Bytes, hyper::Error>;
@@ -31,8 +32,8 @@ const HOP_BY_HOP: [&str; 5] = [
 pub(super) async fn answer(
     request: Request<Incoming>,
     client: SocketAddr,
-    store: Store,
-    node: Arc<dyn NodeBackend>,
+    service: Service,
+    is_tls: bool,
 ) -> Result<Response<Body>, Infallible> {
     let host = request
         .headers()
@@ -41,28 +42,54 @@ pub(super) async fn answer(
         .or_else(|| request.uri().host())
         .unwrap_or_default()
         .to_owned();
-    let backends = table::find(&store, &host, request.uri().path());
-    Ok(pass_on(request, client, &host, backends, &*node)
+    let backends = table::find(&service.store, &host, request.uri().path());
+    let from = From {
+        client,
+        host: &host,
+        scheme: if is_tls { "https" } else { "http" },
+    };
+    Ok(pass_on(request, &from, backends, &service)
         .await
         .unwrap_or_else(unavailable))
 }
 
+/// What the router knows of a request that its receiver does not see.
+struct From<'a> {
+    client: SocketAddr,
+    host: &'a str,
+    scheme: &'static str,
+}
+
+/// Connects to a pod, and speaks TLS with it if its Route says so.
+async fn connect(backend: &Backend, service: &Service) -> Option<Box<dyn Duplex>> {
+    let port = service
+        .backend
+        .port(&backend.namespace, &backend.pod, backend.port);
+    let stream = port.await.ok()?;
+    let Some(name) = &backend.tls_name else {
+        return Some(stream);
+    };
+    let name = ServerName::try_from(name.clone()).ok()?;
+    let connector = &service.tls.as_ref()?.connector;
+    match connector.connect(name, stream).await {
+        Ok(stream) => Some(Box::new(stream)),
+        Err(error) => {
+            tracing::info!(pod = backend.pod, %error, "the router does not trust a pod");
+            None
+        }
+    }
+}
+
 async fn pass_on(
     mut request: Request<Incoming>,
-    client: SocketAddr,
-    host: &str,
+    from: &From<'_>,
     backends: Vec<Backend>,
-    node: &dyn NodeBackend,
+    service: &Service,
 ) -> Option<Response<Body>> {
     let mut reached = None;
-    for Backend {
-        namespace,
-        pod,
-        port,
-    } in &backends
-    {
-        if let Ok(stream) = node.port(namespace, pod, *port).await {
-            reached = Some(stream);
+    for backend in &backends {
+        reached = connect(backend, service).await;
+        if reached.is_some() {
             break;
         }
     }
@@ -76,13 +103,13 @@ async fn pass_on(
         headers.remove(name);
     }
     // What the client says of itself is not believed.
-    if let Ok(address) = HeaderValue::from_str(&client.ip().to_string()) {
+    if let Ok(address) = HeaderValue::from_str(&from.client.ip().to_string()) {
         headers.insert("x-forwarded-for", address);
     }
-    if let Ok(host) = HeaderValue::from_str(host) {
+    if let Ok(host) = HeaderValue::from_str(from.host) {
         headers.insert("x-forwarded-host", host);
     }
-    headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+    headers.insert("x-forwarded-proto", HeaderValue::from_static(from.scheme));
     if upgrade.is_none() {
         headers.remove(CONNECTION);
     }

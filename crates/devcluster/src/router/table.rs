@@ -11,6 +11,8 @@ pub(crate) struct Backend {
     pub(crate) namespace: String,
     pub(crate) pod: String,
     pub(crate) port: u16,
+    /// It speaks TLS, with a certificate for this name.
+    pub(crate) tls_name: Option<String>,
 }
 
 /// Pods that may answer, in the order of their names; empty if no Route is meant or none is ready.
@@ -58,13 +60,37 @@ fn backends(store: &Store, route: &Value) -> Vec<Backend> {
     let Some(service) = store.get(&resources::services(), Some(namespace), name) else {
         return Vec::new();
     };
+    let wanted = wanted_port(&service, &route["spec"]["port"]["targetPort"]);
+    let mut found = ready(store, &service, &wanted);
+    if text(route, "/spec/tls/termination") == "reencrypt" {
+        for backend in &mut found {
+            backend.tls_name = Some(format!("{name}.{namespace}.svc"));
+        }
+    }
+    found
+}
+
+/// Pods that may answer at a port of a Service.
+pub(crate) fn service_backends(store: &Store, service: &Value, port: u16) -> Vec<Backend> {
+    let port = list(service, "/spec/ports")
+        .iter()
+        .find(|one| number(one, "/port") == Some(i64::from(port)));
+    let wanted = match port.map(|port| text(port, "/name")) {
+        None => return Vec::new(),
+        Some("") => Wanted::Any,
+        Some(name) => Wanted::Named(name.to_owned()),
+    };
+    ready(store, service, &wanted)
+}
+
+fn ready(store: &Store, service: &Value, wanted: &Wanted) -> Vec<Backend> {
+    let (namespace, name) = (object::namespace(service), object::name(service));
     let Some(endpoints) = store.get(&resources::endpoints(), Some(namespace), name) else {
         return Vec::new();
     };
-    let port_name = wanted_port(&service, &route["spec"]["port"]["targetPort"]);
     let mut found = Vec::new();
     for subset in list(&endpoints, "/subsets") {
-        let port = list(subset, "/ports").iter().find(|port| match &port_name {
+        let port = list(subset, "/ports").iter().find(|port| match wanted {
             Wanted::Any => true,
             Wanted::Named(name) => text(port, "/name") == name,
             Wanted::Number(number) => port["port"] == *number,
@@ -79,6 +105,7 @@ fn backends(store: &Store, route: &Value) -> Vec<Backend> {
                     namespace: namespace.to_owned(),
                     pod: text(address, "/targetRef/name").to_owned(),
                     port,
+                    tls_name: None,
                 });
             }
         }

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::agent::services::UPLINK;
 use crate::agent::{PATH_IN_SANDBOX, SUBCOMMAND};
-use crate::images::{Image, Rootfs};
+use crate::images::Rootfs;
 
 pub(crate) use host::Host;
 pub(crate) use probe::check;
@@ -46,7 +47,10 @@ pub(crate) struct Mount {
 #[derive(Debug)]
 pub(crate) struct Plan<'a> {
     pub(crate) agent: &'a Path,
-    pub(crate) image: &'a Image,
+    /// What of the machine it sees.
+    pub(crate) rootfs: Rootfs,
+    /// Files of its image.
+    pub(crate) layers: &'a [Mount],
     pub(crate) host: &'a Host,
     /// Folder with the generated files of `/etc`.
     pub(crate) etc: &'a Path,
@@ -55,6 +59,11 @@ pub(crate) struct Plan<'a> {
     pub(crate) mounts: &'a [Mount],
     /// Whether the cluster runs as root, so that the real user can be taken on.
     pub(crate) root: bool,
+    /// Whether it has the machine's network. Builds have, to fetch what they need; containers of pods
+    /// have none.
+    pub(crate) network: bool,
+    /// The socket where connections to Services are handed to the node.
+    pub(crate) services: Option<&'a Path>,
 }
 
 impl Plan<'_> {
@@ -69,16 +78,11 @@ impl Plan<'_> {
     /// Folders above everything that is put into the root and that is not the machine's anyway.
     fn parents(&self) -> BTreeSet<PathBuf> {
         let targets = self.mounts.iter().map(|mount| mount.target.as_path());
-        let layers = self
-            .image
-            .config
-            .layers
-            .iter()
-            .map(|layer| Path::new(&layer.at));
+        let layers = self.layers.iter().map(|layer| layer.target.as_path());
         let given = [PATH_IN_SANDBOX, "/etc/passwd", "/var/tmp"].map(Path::new);
         let borrowed: Vec<&Path> = self
             .host
-            .folders(self.image.config.rootfs)
+            .folders(self.rootfs)
             .map(|(folder, _)| folder)
             .collect();
         targets
@@ -97,15 +101,49 @@ impl Plan<'_> {
             .collect()
     }
 
+    /// Mounts a folder of the machine. Where the image has something below it, the folder is taken apart
+    /// as far as that: nothing can be put into one that is mounted whole.
+    fn lend(&self, folder: &Path, args: &mut Args) {
+        let is_mixed = |at: &Path| self.layers.iter().any(|layer| layer.target.starts_with(at));
+        if !is_mixed(folder) {
+            return args.triple("--ro-bind", folder, folder);
+        }
+        args.flags(&["--perms", "0755"]);
+        args.pair("--dir", folder);
+        let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect();
+        entries.sort();
+        for path in entries {
+            if self.layers.iter().any(|layer| layer.target == path) {
+                continue;
+            }
+            match path.symlink_metadata().map(|found| found.file_type()) {
+                Ok(kind) if kind.is_symlink() => {
+                    if let Ok(target) = std::fs::read_link(&path) {
+                        args.triple("--symlink", target, &path);
+                    }
+                }
+                Ok(kind) if kind.is_dir() && is_mixed(&path) => self.lend(&path, args),
+                Ok(_) => args.triple("--ro-bind", &path, &path),
+                Err(_) => {}
+            }
+        }
+    }
+
     fn bubblewrap(&self) -> Vec<OsString> {
         let mut args = Args::default();
         args.flags(&[
             "--unshare-pid",
-            "--unshare-net",
             "--unshare-ipc",
             "--unshare-uts",
             "--unshare-cgroup-try",
         ]);
+        if !self.network {
+            args.flag("--unshare-net");
+        }
         args.flags(&[
             "--as-pid-1",
             "--die-with-parent",
@@ -135,10 +173,10 @@ impl Plan<'_> {
             args.flags(&["--perms", "0755"]);
             args.pair("--dir", folder);
         }
-        for (folder, place) in self.host.folders(self.image.config.rootfs) {
+        for (folder, place) in self.host.folders(self.rootfs) {
             match place {
                 host::Place::Link(target) => args.triple("--symlink", target, folder),
-                host::Place::Folder => args.triple("--ro-bind", folder, folder),
+                host::Place::Folder => self.lend(folder, &mut args),
             }
         }
         for file in self.host.etc() {
@@ -158,23 +196,21 @@ impl Plan<'_> {
             args.pair("--tmpfs", shared);
         }
         args.triple("--ro-bind", self.agent, PATH_IN_SANDBOX);
-        for layer in &self.image.config.layers {
-            args.triple(
-                "--ro-bind",
-                self.image.folder.join(&layer.folder),
-                &layer.at,
-            );
+        if let Some(socket) = self.services {
+            args.triple("--ro-bind", socket, UPLINK);
         }
-        // A mount inside another one has to come after it.
-        let mut mounts: Vec<&Mount> = self.mounts.iter().collect();
-        mounts.sort_by_key(|mount| mount.target.components().count());
-        for mount in mounts {
-            let bind = if mount.read_only {
-                "--ro-bind"
-            } else {
-                "--bind"
-            };
-            args.triple(bind, &mount.source, &mount.target);
+        for group in [self.layers, self.mounts] {
+            // A mount inside another one has to come after it.
+            let mut mounts: Vec<&Mount> = group.iter().collect();
+            mounts.sort_by_key(|mount| mount.target.components().count());
+            for mount in mounts {
+                let bind = if mount.read_only {
+                    "--ro-bind"
+                } else {
+                    "--bind"
+                };
+                args.triple(bind, &mount.source, &mount.target);
+            }
         }
         args.flag("--");
         args.flag(PATH_IN_SANDBOX);
@@ -200,27 +236,28 @@ const ETC: [&str; 6] = [
     "nsswitch.conf",
 ];
 
-/// Writes them.
+/// Writes them. Each of the users gets a line, as the runtime of OpenShift adds one for an arbitrary user.
 pub(crate) fn write_etc(
     folder: &Path,
     hostname: &str,
     ip: &str,
-    identity: &Identity,
+    users: &[Identity],
 ) -> std::io::Result<()> {
     fs_err::create_dir_all(folder)?;
-    let Identity { uid, gid, .. } = identity;
-    // The runtime of OpenShift adds a line for the arbitrary user, too.
-    let user = if *uid == 0 {
-        String::new()
-    } else {
-        format!("{uid}:x:{uid}:{gid}:{uid} user:/:/sbin/nologin\n")
-    };
+    let users: BTreeSet<String> = users
+        .iter()
+        .filter(|user| user.uid != 0)
+        .map(|Identity { uid, gid, .. }| {
+            format!("{uid}:x:{uid}:{gid}:{uid} user:/:/sbin/nologin\n")
+        })
+        .collect();
+    let users: String = users.into_iter().collect();
     let contents = [
         format!(
-            "root:x:0:0:root:/root:/bin/sh\n{user}nobody:x:65534:65534:nobody:/:/sbin/nologin\n"
+            "root:x:0:0:root:/root:/bin/sh\n{users}nobody:x:65534:65534:nobody:/:/sbin/nologin\n"
         ),
         "root:x:0:\nnogroup:x:65534:\n".to_owned(),
-        format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{ip}\t{hostname}\n"),
+        hosts(hostname, ip),
         format!("{hostname}\n"),
         "# there is no name server in this cluster\n".to_owned(),
         "passwd: files\ngroup: files\nhosts: files\n".to_owned(),
@@ -232,6 +269,11 @@ pub(crate) fn write_etc(
         fs_err::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     }
     Ok(())
+}
+
+/// The lines of `/etc/hosts` that every container has.
+pub(crate) fn hosts(hostname: &str, ip: &str) -> String {
+    format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{ip}\t{hostname}\n")
 }
 
 #[derive(Debug, Default)]
@@ -278,14 +320,8 @@ impl Rootfs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::Images;
 
     fn line(root: bool) -> String {
-        let folder = tempfile::tempdir().unwrap();
-        let image = Images::open(folder.path().join("i"))
-            .unwrap()
-            .find("openshifter.test/notar:1")
-            .unwrap();
         let mount = |source: &str, target: &str, read_only| Mount {
             source: source.into(),
             target: target.into(),
@@ -293,7 +329,8 @@ mod tests {
         };
         let plan = Plan {
             agent: Path::new("/opt/agent"),
-            image: &image,
+            rootfs: Rootfs::Libraries,
+            layers: &[],
             host: &Host::of(
                 &[("/usr/lib", None), ("/lib", Some("usr/lib"))],
                 &["/etc/ld.so.cache"],
@@ -310,6 +347,8 @@ mod tests {
                 mount("/v/a", "/data", false),
             ],
             root,
+            network: false,
+            services: None,
         };
         let (program, args) = plan.command(Sandbox::Bubblewrap);
         let words = std::iter::once(program)
@@ -323,10 +362,10 @@ mod tests {
         insta::assert_snapshot!(line(false), @r"
         bwrap
         --unshare-pid
-        --unshare-net
         --unshare-ipc
         --unshare-uts
         --unshare-cgroup-try
+        --unshare-net
         --as-pid-1
         --die-with-parent
         --new-session

@@ -76,7 +76,8 @@ impl Cluster {
         Client::try_from(config).unwrap()
     }
 
-    async fn token(&self, user: &str) -> String {
+    /// A token of a user, by a login.
+    pub(crate) async fn token(&self, user: &str) -> String {
         let http = reqwest::Client::builder()
             .tls_certs_only([
                 reqwest::Certificate::from_pem(self.inner.ca_pem().as_bytes()).unwrap(),
@@ -120,7 +121,56 @@ impl Cluster {
 
     /// A project that the developer made, and a client of hers.
     pub(crate) async fn project(&self, name: &str) -> Client {
-        let client = self.login("developer").await;
+        self.project_of("developer", name).await
+    }
+
+    /// A client of the administrator.
+    pub(crate) async fn admin(&self) -> Client {
+        let text = std::fs::read_to_string(self.inner.kubeconfig()).unwrap();
+        let kubeconfig = kube::config::Kubeconfig::from_yaml(&text).unwrap();
+        let options = kube::config::KubeConfigOptions::default();
+        let config = KubeConfig::from_custom_kubeconfig(kubeconfig, &options).await;
+        Client::try_from(config.unwrap()).unwrap()
+    }
+
+    /// A port of this machine from which connections are forwarded to the registry's pod, through the
+    /// API server as the administrator.
+    pub(crate) async fn forward_registry(&self) -> u16 {
+        let namespace = "openshift-image-registry";
+        let store = self.store();
+        let mut events = store.subscribe();
+        let find = async {
+            loop {
+                let pods = store.list(&pods(), Some(namespace));
+                if let Some(pod) = pods.iter().find(|pod| is_ready(pod)) {
+                    return pod["metadata"]["name"].as_str().unwrap().to_owned();
+                }
+                let _ = events.next().await;
+            }
+        };
+        let pod = tokio::time::timeout(PATIENCE, find).await.unwrap();
+        let api = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(self.admin().await, namespace);
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let (api, pod) = (api.clone(), pod.clone());
+                tokio::spawn(async move {
+                    let mut forwarder = api.portforward(&pod, &[5000]).await.unwrap();
+                    let mut far = forwarder.take_stream(5000).unwrap();
+                    // Either side may leave at any time.
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                });
+            }
+        });
+        port
+    }
+
+    /// A project that a user made, and a client of this user.
+    pub(crate) async fn project_of(&self, user: &str, name: &str) -> Client {
+        let client = self.login(user).await;
         make(
             &client,
             None,
@@ -158,8 +208,9 @@ impl Cluster {
         match tokio::time::timeout(PATIENCE, wait).await {
             Ok(object) => object,
             Err(_) => panic!(
-                "{resource} {namespace}/{name} never became {what}: {:#}\npods: {:#}",
+                "{resource} {namespace}/{name} never became {what}: {:#}\nlogs: {}\npods: {:#}",
                 store.get(resource, scope, name).unwrap_or_default(),
+                self.logs(),
                 json!(
                     store
                         .list(&pods(), scope)
@@ -169,6 +220,24 @@ impl Cluster {
                 ),
             ),
         }
+    }
+
+    /// What all containers have written.
+    fn logs(&self) -> String {
+        fn read(folder: &std::path::Path, all: &mut String) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    read(&path, all);
+                } else if path.extension().is_some_and(|kind| kind == "log") {
+                    let text = std::fs::read(&path).unwrap_or_default();
+                    all.push_str(&String::from_utf8_lossy(&text));
+                }
+            }
+        }
+        let mut all = String::new();
+        read(&self.data.path().join("cluster/pods"), &mut all);
+        all
     }
 
     pub(crate) async fn until_gone(&self, resource: &ResourceId, namespace: &str, name: &str) {
