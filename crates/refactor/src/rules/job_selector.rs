@@ -15,7 +15,7 @@ pub(super) const RULE: Rule = Rule {
     apply,
 };
 
-const LABELS: &[&str] = &[
+pub(crate) const LABELS: &[&str] = &[
     "controller-uid",
     "job-name",
     "batch.kubernetes.io~1controller-uid",

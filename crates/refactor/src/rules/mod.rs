@@ -39,8 +39,10 @@ mod token_secret;
 
 use crate::draft::{Context, Draft};
 
+pub(crate) use bookkeeping::ANNOTATIONS as BOOKKEEPING;
 pub(crate) use deployment_trigger::triggered_containers;
-pub(crate) use service_account_secrets::is_generated_secret_name;
+pub(crate) use job_selector::LABELS as JOB_LABELS;
+pub(crate) use service_account_secrets::{is_generated_name, is_generated_secret_name};
 
 /// One rule.
 pub(crate) struct Rule {

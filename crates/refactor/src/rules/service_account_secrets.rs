@@ -44,7 +44,7 @@ pub(crate) fn is_generated_secret_name(account: &Object, name: &str) -> bool {
 }
 
 /// `<account>-dockercfg-x9k2f` and `<account>-token-x9k2f`.
-pub(super) fn is_generated_name(account: &str, name: &str) -> bool {
+pub(crate) fn is_generated_name(account: &str, name: &str) -> bool {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     name.strip_prefix(account)
         .and_then(|rest| {

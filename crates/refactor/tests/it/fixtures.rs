@@ -25,6 +25,10 @@ pub(crate) fn after() -> Vec<Object> {
     objects(read(include_str!("../fixtures/after.json")))
 }
 
+pub(crate) fn created() -> Value {
+    read(include_str!("../fixtures/created.json"))
+}
+
 pub(crate) fn recreated() -> Value {
     read(include_str!("../fixtures/recreated.json"))
 }
