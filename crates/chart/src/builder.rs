@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    Chart, ChartError, ChartMeta, FileRecord, Manifest, ObjectRecord, Totals, VolumeRecord, disk,
+    Chart, ChartError, ChartMeta, FileRecord, Manifest, ObjectRecord, Totals, VolumeHelper,
+    VolumeRecord, disk,
     manifest::{FORMAT, KNOBS, PATH, VALUES},
     meta::without_credentials,
     names,
@@ -28,6 +29,8 @@ pub struct VolumeNote {
     pub mount_path: Option<String>,
     /// Files that may have changed while they were read, escaped for a person.
     pub changed: Vec<String>,
+    /// What it was read with.
+    pub helper: Option<VolumeHelper>,
 }
 
 /// The objects of a chart and what is to be known of them.
@@ -242,6 +245,7 @@ impl ChartBuilder {
                 excluded: meta.excluded.clone(),
                 changed: note.changed.clone(),
                 mount_path: note.mount_path.clone(),
+                helper: note.helper.clone(),
             });
         }
         Ok(records)

@@ -164,7 +164,7 @@ impl Chart {
         progress: &Progress,
     ) -> Result<VerifyReport, ChartError> {
         match &self.legacy {
-            Some(legacy) => legacy.verify(&self.dir),
+            Some(legacy) => legacy.verify(&self.dir, allow),
             None => verify::verify(self, allow, progress),
         }
     }

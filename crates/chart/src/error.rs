@@ -74,11 +74,25 @@ pub enum ChartError {
         /// The reason.
         why: String,
     },
+    /// A volume of the prototype's holds a device node.
+    #[error("refused the archive: `{path}` is a device node, which needs to be allowed")]
+    Device {
+        /// Path in the archive.
+        path: String,
+    },
     /// An archive is larger than anybody should unpack.
     #[error("refused the archive: {what}")]
     TooLarge {
         /// Which limit.
         what: String,
+    },
+    /// An archive is larger than the disk that it is unpacked to has room for.
+    #[error("there is no room for the archive: it has {bytes} bytes or more, and {free} are free")]
+    NoRoom {
+        /// Bytes of the unpacked chart, as far as they are known.
+        bytes: u64,
+        /// Free bytes of the disk.
+        free: u64,
     },
     /// An archive ended early or is broken.
     #[error("the archive is torn or broken: {what}")]

@@ -10,7 +10,7 @@ use std::{
 
 use openshifter_objects::{Object, ObjectKey};
 use openshifter_volumes::{
-    FileEntry, FileKind, RecordOptions, StoredVolume, VolumeError,
+    Allow, FileEntry, FileKind, RecordOptions, StoredVolume,
     archive::{Chunk, Member, Reader, Writer},
     record,
 };
@@ -165,7 +165,7 @@ impl Legacy {
     }
 
     /// There are no digests; what can be said is that the archives are whole and hold nothing hostile.
-    pub(crate) fn verify(&self, dir: &Path) -> Result<VerifyReport, ChartError> {
+    pub(crate) fn verify(&self, dir: &Path, allow: Allow) -> Result<VerifyReport, ChartError> {
         let mut report = VerifyReport {
             objects: self.objects.len() as u64,
             ..VerifyReport::default()
@@ -175,7 +175,7 @@ impl Legacy {
             report.bytes += disk::digest(&dir.join(path))?.0;
         }
         for path in &self.archives {
-            for_each(&dir.join(path), |member, _, _| {
+            for_each(&dir.join(path), allow, |member, _, _| {
                 if member.kind == FileKind::File {
                     report.volume_files += 1;
                     report.volume_bytes += member.size;
@@ -194,9 +194,14 @@ impl LegacyVolume {
     /// # Errors
     /// When an archive is torn or hostile.
     pub fn has_data(&self) -> Result<bool, ChartError> {
+        // What is in the archives was let in, or not, when the chart was opened.
+        const ANY: Allow = Allow {
+            devices: true,
+            escaping_links: true,
+        };
         let mut found = false;
         for archive in &self.archives {
-            for_each(archive, |_, path, _| {
+            for_each(archive, ANY, |_, path, _| {
                 found |= self
                     .mounts
                     .iter()
@@ -209,16 +214,17 @@ impl LegacyVolume {
 
     /// Makes a volume of today's form in the folder `into`, which is made.
     ///
-    /// Owners, holes and hard links are as the prototype left them: its archives do not have them.
+    /// Owners, holes and hard links are as the prototype left them: its archives do not have them. Links out of the
+    /// volume are kept whatever `allow` says: [`StoredVolume::verify_with`] of the result tells of them.
     ///
     /// # Errors
     /// When an archive is torn or hostile, or the disk is full.
-    pub async fn convert(&self, into: &Path) -> Result<StoredVolume, ChartError> {
+    pub async fn convert(&self, into: &Path, allow: Allow) -> Result<StoredVolume, ChartError> {
         let (writer, reader) = tokio::io::duplex(1 << 20);
         let volume = self.clone();
         let runtime = tokio::runtime::Handle::current();
         let sender = tokio::task::spawn_blocking(move || {
-            volume.write(SyncIoBridge::new_with_handle(writer, runtime))
+            volume.write(SyncIoBridge::new_with_handle(writer, runtime), allow)
         });
         let recorded = record(reader, into, &RecordOptions::default()).await;
         // The sender knows better why a stream ended early.
@@ -233,12 +239,12 @@ impl LegacyVolume {
     }
 
     /// Writes the claim's files as one archive, each once: the first of two archives wins.
-    fn write(&self, output: impl Write) -> Result<(), ChartError> {
+    fn write(&self, output: impl Write, allow: Allow) -> Result<(), ChartError> {
         let failed = |source| ChartError::Send { at: 0, source };
         let mut archive = Writer::new(output);
         let mut written: BTreeMap<Vec<u8>, ()> = BTreeMap::new();
         for path in &self.archives {
-            for_each(path, |member, path, reader| {
+            for_each(path, allow, |member, path, reader| {
                 let Some((mount, place)) = self
                     .mounts
                     .iter()
@@ -345,6 +351,7 @@ type Gz = BufReader<Box<dyn std::io::Read>>;
 /// Calls `each` with every member of an archive of the prototype, and its path in the container.
 fn for_each(
     archive: &Path,
+    allow: Allow,
     mut each: impl FnMut(&Member, &[u8], &mut Reader<Gz>) -> Result<(), ChartError>,
 ) -> Result<(), ChartError> {
     let file = File::open(archive).map_err(ChartError::file("reading", archive))?;
@@ -352,15 +359,14 @@ fn for_each(
     let mut reader = Reader::new(BufReader::with_capacity(256 << 10, plain));
     while let Some(member) = reader.member().map_err(broken)? {
         let path = member.safe_path().map_err(broken)?;
-        if matches!(
+        let device = matches!(
             member.kind,
             FileKind::CharDevice { .. } | FileKind::BlockDevice { .. }
-        ) {
-            let refused = VolumeError::Refused {
-                path: member.path.clone(),
-                why: openshifter_volumes::Refusal::Device,
-            };
-            return Err(broken(refused));
+        );
+        if device && !allow.devices {
+            return Err(ChartError::Device {
+                path: String::from_utf8_lossy(&member.path).replace(char::is_control, "?"),
+            });
         }
         if let Some(path) = inside(&path) {
             each(&member, &path, &mut reader)?;

@@ -104,6 +104,29 @@ pub struct VolumeRecord {
     /// Where it was mounted when it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount_path: Option<String>,
+    /// What it was read with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helper: Option<VolumeHelper>,
+}
+
+/// What a pod is made of that can read and write a volume: its image has `sh`, `sleep` and `tar`.
+///
+/// A chart remembers it for each volume, since its own objects may name no image at all, as those of a backup of
+/// claims.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeHelper {
+    /// The image.
+    pub image: String,
+    /// `imagePullSecrets` of the workload that it is the image of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_secrets: Option<serde_json::Value>,
+    /// `securityContext` of its pods, for clusters that refuse a pod without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_security: Option<serde_json::Value>,
+    /// `securityContext` of its container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_security: Option<serde_json::Value>,
 }
 
 /// One file of a chart.

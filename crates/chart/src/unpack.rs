@@ -58,7 +58,8 @@ pub fn unpack(input: impl Read, into: &Path, limits: &UnpackLimits) -> Result<Pa
     let mut unpacking = Unpacking {
         root: folder.path(),
         limits,
-        free: free_bytes(into)?.min(limits.max_bytes),
+        max_bytes: limits.max_bytes,
+        free: free_bytes(into)?,
         top: None,
         seen: BTreeMap::new(),
         ledger: None,
@@ -94,6 +95,7 @@ pub fn unpack(input: impl Read, into: &Path, limits: &UnpackLimits) -> Result<Pa
 struct Unpacking<'a> {
     root: &'a Path,
     limits: &'a UnpackLimits,
+    max_bytes: u64,
     free: u64,
     /// The one folder that everything is in.
     top: Option<String>,
@@ -232,12 +234,18 @@ impl Unpacking<'_> {
     }
 
     fn check_room(&self, bytes: u64) -> Result<(), ChartError> {
-        if bytes > self.free {
+        if bytes > self.max_bytes {
             return Err(ChartError::TooLarge {
                 what: format!(
-                    "it has {bytes} bytes or more, and there is room for {}",
-                    self.free
+                    "it has {bytes} bytes or more, and {} are allowed",
+                    self.max_bytes
                 ),
+            });
+        }
+        if bytes > self.free {
+            return Err(ChartError::NoRoom {
+                bytes,
+                free: self.free,
             });
         }
         Ok(())

@@ -95,17 +95,7 @@ impl ClientError {
 
     /// The message with its causes, in one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let more = error.to_string();
-            if !text.contains(&more) {
-                text.push_str(": ");
-                text.push_str(&more);
-            }
-            cause = error.source();
-        }
-        text
+        openshifter_migrate::chain(self)
     }
 
     /// What to do next, where there is more to say than the message does.

@@ -8,9 +8,11 @@ use openshifter_cluster::{Cluster, Preconditions, Propagation};
 use openshifter_objects::{LeftOut, Object, ObjectKey, Selector, Unlisted};
 use serde::Serialize;
 
+use crate::ending::ended;
 use crate::error::Ended;
-use crate::export::{ended, inventory, side};
 use crate::journal::{At, Event};
+use crate::policy::content;
+use crate::project::{inventory, side};
 use crate::{Action, MigrateError, Report, Run, Side};
 
 /// How long an object may take to be gone: its pods end, its finalizers run.
@@ -35,6 +37,9 @@ pub struct DeleteStep {
     pub resource_version: String,
     /// Its generation when it was shown, for kinds that have one.
     pub generation: Option<i64>,
+    /// What a person had written into it when it was shown, for kinds that have no generation.
+    #[serde(skip)]
+    pub(crate) content: u64,
 }
 
 /// What a delete would remove, in order; what of a step is independent goes together.
@@ -159,7 +164,16 @@ fn step(object: &Object) -> Option<DeleteStep> {
         uid: object.uid()?.to_owned(),
         resource_version: object.resource_version()?.to_owned(),
         generation: generation(object),
+        content: fingerprint(object),
     })
+}
+
+/// Tells apart what persons write into an object.
+pub(crate) fn fingerprint(object: &Object) -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    content(object).to_string().hash(&mut hasher);
+    hasher.finish()
 }
 
 fn generation(object: &Object) -> Option<i64> {
@@ -290,15 +304,18 @@ async fn delete_one(
         if !error.is_conflict() || tries > TRIES {
             return Err(failed(error));
         }
-        // A workload's status changes all the time, the more so while its pods go. Another spec is another
-        // matter: that is not what was shown.
+        // A workload's status changes all the time, the more so while its pods go. Another spec, or other data of what
+        // has no generation, is another matter: that is not what was shown.
         match cluster
             .get(&key.kind, Some(namespace), &key.name)
             .await
             .map_err(failed)?
         {
             Some(live) if live.uid() != Some(step.uid.as_str()) => break false,
-            Some(live) if generation(&live) != step.generation => {
+            Some(live)
+                if generation(&live) != step.generation
+                    || (step.generation.is_none() && fingerprint(&live) != step.content) =>
+            {
                 return Err(MigrateError::ChangedMeanwhile { key: key.clone() });
             }
             Some(live) => version = live.resource_version().unwrap_or_default().to_owned(),

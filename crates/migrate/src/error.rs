@@ -66,14 +66,15 @@ pub enum MigrateError {
     },
     /// Objects exist at the target.
     #[error(
-        "{} of the chart's objects exist in {namespace} already, {first} for one; --existing skip leaves them, --existing apply changes them",
-        count
+        "{count} of the chart's objects exist in {namespace} and are not what the chart says, {first} for one ({field}); --existing skip leaves them, --existing apply changes them"
     )]
     Exists {
         /// How many.
         count: usize,
         /// One of them.
         first: ObjectKey,
+        /// A field of that one which is different, as a JSON pointer.
+        field: String,
         /// Where.
         namespace: String,
     },
@@ -110,9 +111,11 @@ pub enum MigrateError {
     },
     /// An image with `tar` is needed and there is none.
     #[error(
-        "no pod with `tar` could be started in {namespace} to reach the volumes ({tried}); name an image that has `sh`, `sleep` and `tar` with --helper-image"
+        "no pod with `tar` could be started in {namespace} to reach claim {claim} ({tried}); name an image that the cluster can pull and that has `sh`, `sleep` and `tar` with --helper-image"
     )]
     NoHelper {
+        /// The claim.
+        claim: String,
         /// Where.
         namespace: String,
         /// What was tried, and what became of it.
@@ -193,6 +196,7 @@ impl MigrateError {
                     source: VolumeError::Refused { why, .. },
                     ..
                 } => allowed_by(why),
+                ChartError::Device { .. } => allowed_by(&Refusal::Device),
                 _ => None,
             },
             _ => None,
@@ -201,18 +205,23 @@ impl MigrateError {
 
     /// The whole chain of causes in one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let more = error.to_string();
-            if !text.contains(&more) {
-                text.push_str(": ");
-                text.push_str(&more);
-            }
-            cause = error.source();
-        }
-        text
+        chain(self)
     }
+}
+
+/// An error with all its causes in one line. A cause that the text says already is not said again.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// What lets an entry of a volume in after all.

@@ -6,18 +6,20 @@ use std::time::Instant;
 
 use futures::StreamExt as _;
 use futures::stream;
-use openshifter_chart::{Chart, ChartBuilder, ChartMeta, Content, VolumeNote};
+use openshifter_chart::{Chart, ChartBuilder, ChartMeta, Content, VolumeHelper, VolumeNote};
 use openshifter_cluster::Cluster;
-use openshifter_objects::{GroupKind, Inventory, Object, Selector, Unlisted, is_built_in_group};
+use openshifter_objects::{Object, Selector};
 use openshifter_refactor::{Choices, Source};
 use openshifter_volumes::Allow;
 
-use crate::error::{Ended, Failed};
-use crate::helper::{Helpers, candidates, node_of};
+use crate::ending::ended;
+use crate::error::Failed;
+use crate::helper::{Helpers, candidates};
 use crate::journal::{At, Event};
+use crate::project::{ClaimState, claim_state, definitions, inventory, side};
 use crate::quiesce::{self, Quiesced};
 use crate::transfer;
-use crate::{Action, MigrateError, ObjectEntry, Report, Run, Side, VolumeAction, VolumeEntry};
+use crate::{Action, MigrateError, ObjectEntry, Report, Run, VolumeAction, VolumeEntry};
 
 /// Volumes that are read or written at the same time. More would share the same wire.
 pub(crate) const VOLUMES_AT_ONCE: usize = 4;
@@ -63,14 +65,6 @@ pub struct Exported {
     /// Its ledger.
     pub report: Report,
     pub(crate) quiesced: Quiesced,
-}
-
-pub(crate) fn side(cluster: &Cluster, namespace: &str) -> Side {
-    Side {
-        cluster: cluster.name().to_owned(),
-        base: cluster.base().to_string(),
-        namespace: namespace.to_owned(),
-    }
 }
 
 /// Exports the application of a project.
@@ -127,53 +121,6 @@ pub(crate) async fn export_as(
     ended(run, report, result).map(|report| Exported { report, quiesced })
 }
 
-/// Closes the report of an operation, however it ended.
-pub(crate) fn ended(run: &Run, mut report: Report, result: Result<(), MigrateError>) -> Ended {
-    match result {
-        Ok(()) => {
-            report.finish();
-            note_end(run, &report);
-            Ok(report)
-        }
-        Err(error) => {
-            let changed = run.journal.changed_something();
-            report.fail(error.chain(), changed);
-            if let Some(hint) = error.hint() {
-                report.next.push(hint);
-            }
-            if changed {
-                report.next.push(format!(
-                    "openshifter undo {} takes back what this run changed",
-                    run.id
-                ));
-                if report.operation == "import" {
-                    report
-                        .next
-                        .push(format!("openshifter resume {} goes on", run.id));
-                }
-            }
-            note_end(run, &report);
-            Err(Box::new(Failed { error, report }))
-        }
-    }
-}
-
-fn note_end(run: &Run, report: &Report) {
-    // The run is over either way; a full disk here must not hide how it ended.
-    if let Err(error) = run.journal.write(Event::Finished {
-        status: report.exit_status(),
-    }) {
-        tracing::warn!(%error, "the end of the run could not be journaled");
-    }
-    let path = run.journal.path().with_file_name("report.json");
-    let written = serde_json::to_vec_pretty(report)
-        .map_err(std::io::Error::other)
-        .and_then(|json| crate::state::write_private(&path, &json));
-    if let Err(error) = written {
-        tracing::warn!(%error, "the report could not be kept");
-    }
-}
-
 #[expect(
     clippy::too_many_arguments,
     reason = "the parts of one run, taken apart for its clean-up"
@@ -216,7 +163,7 @@ async fn work(
                 .unwrap_or_default(),
         });
     }
-    let (crds, crd_trouble) = crds(source, namespace, &inventory.objects).await;
+    let (crds, crd_trouble) = definitions(source, namespace, &inventory.objects).await;
     report.left_out.clone_from(&inventory.left_out);
     report.unlisted.clone_from(&inventory.unlisted);
     report.unlisted.extend(crd_trouble);
@@ -279,7 +226,7 @@ async fn work(
     for claim in &claims {
         match claim_state(claim) {
             _ if options.skip_volumes.contains(claim.name()) => {
-                report.volumes.push(without_data(
+                report.volumes.push(VolumeEntry::without_data(
                     claim.name(),
                     VolumeAction::Skipped,
                     "as asked for",
@@ -290,7 +237,7 @@ async fn work(
                 ));
             }
             ClaimState::Unbound => {
-                report.volumes.push(without_data(
+                report.volumes.push(VolumeEntry::without_data(
                     claim.name(),
                     VolumeAction::Unbound,
                     "never bound",
@@ -329,28 +276,21 @@ async fn work(
         let directory = builder.volume_dir(claim);
         async move {
             let began = Instant::now();
-            let door = match helpers
-                .running(claim, if stopped { &[] } else { pods })
-                .await
-            {
-                Some(door) => door,
-                None => {
-                    let images = candidates(claim, objects, options.helper_image.as_deref());
-                    let node = if stopped { None } else { node_of(claim, pods) };
-                    helpers.start(claim, &images, node.as_deref(), true).await?
-                }
-            };
+            let images = candidates(claim, objects, options.helper_image.as_deref(), None);
+            let door = helpers
+                .open(claim, if stopped { &[] } else { pods }, &images)
+                .await?;
             let read =
                 transfer::read(run, source, namespace, claim, &door, &directory, !stopped).await;
             helpers.close(&door).await;
-            read.map(|read| (claim, read, began.elapsed()))
+            read.map(|read| (claim, read, door.made_of, began.elapsed()))
         }
     }))
     .buffer_unordered(VOLUMES_AT_ONCE);
     let mut volumes = Vec::new();
     let mut recorded = Vec::new();
     while let Some(result) = reads.next().await {
-        let (claim, read, took) = result?;
+        let (claim, read, helper, took) = result?;
         for changed in &read.changed {
             report.losses.push(format!("volume {claim}: {changed}"));
         }
@@ -366,14 +306,15 @@ async fn work(
                 .then(|| "it was written to during the copy".to_owned()),
             backup: None,
         });
-        recorded.push((claim, read));
+        recorded.push((claim, read, helper));
     }
     drop(reads);
     volumes.sort_by(|a: &VolumeEntry, b| a.claim.cmp(&b.claim));
-    recorded.sort_by_key(|(claim, _): &(&String, transfer::Read)| *claim);
-    for (claim, read) in recorded {
+    recorded.sort_by_key(|(claim, ..): &(&String, transfer::Read, VolumeHelper)| *claim);
+    for (claim, read, helper) in recorded {
         let note = VolumeNote {
             changed: read.changed,
+            helper: Some(helper),
             ..VolumeNote::default()
         };
         builder.add_volume(claim, &read.recorded, note)?;
@@ -434,109 +375,6 @@ pub(crate) async fn verify(chart: Chart, allow: Allow) -> Result<Chart, MigrateE
         source: std::io::Error::other(error),
     })?
     .map_err(Into::into)
-}
-
-/// The application's objects, and all pods of the namespace.
-pub(crate) async fn inventory(
-    cluster: &Cluster,
-    namespace: &str,
-    selector: Option<&Selector>,
-) -> Result<(Inventory, Vec<Object>), MigrateError> {
-    let listing = cluster.list_namespace(namespace, None).await?;
-    let pods = listing
-        .objects
-        .iter()
-        .filter(|object| object.is("", "Pod"))
-        .cloned()
-        .collect();
-    Ok((
-        openshifter_refactor::select(listing.objects, listing.unlisted, selector),
-        pods,
-    ))
-}
-
-/// The definitions of the application's custom resources. What may not be read is said.
-async fn crds(
-    cluster: &Cluster,
-    namespace: &str,
-    objects: &[Object],
-) -> (Vec<Object>, Vec<Unlisted>) {
-    let definition = GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition");
-    let Ok(discovery) = cluster.discovery().await else {
-        return (Vec::new(), Vec::new());
-    };
-    let mut names = BTreeSet::new();
-    for object in objects {
-        if let Some(resource) = discovery.find(&object.group_kind())
-            && !is_built_in_group(&resource.group)
-        {
-            names.insert(format!("{}.{}", resource.plural, resource.group));
-        }
-    }
-    let (mut found, mut trouble) = (Vec::new(), Vec::new());
-    for name in names {
-        match cluster.get(&definition, None, &name).await {
-            Ok(Some(crd)) => found.push(crd),
-            // An aggregated API server serves it, not a definition.
-            Ok(None) => {}
-            Err(error) => trouble.push(Unlisted {
-                resource: format!("customresourcedefinition {name}"),
-                reason: error.to_string(),
-                forbidden: error.is_forbidden(),
-            }),
-        }
-    }
-    // What the server set is not installed elsewhere.
-    let source = Source {
-        namespace: namespace.to_owned(),
-        openshift: false,
-    };
-    let refactored = openshifter_refactor::refactor(&found, &source, &Choices::default());
-    (
-        refactored
-            .objects
-            .into_iter()
-            .map(|entry| entry.object)
-            .collect(),
-        trouble,
-    )
-}
-
-pub(crate) enum ClaimState {
-    Bound,
-    Unbound,
-    Trouble(String),
-}
-
-pub(crate) fn claim_state(claim: &Object) -> ClaimState {
-    let value = claim.value();
-    if value["spec"]["volumeMode"] == "Block" {
-        return ClaimState::Trouble(
-            "it is a block device; only file systems can be moved yet: leave it out with --skip-volume"
-                .to_owned(),
-        );
-    }
-    match value["status"]["phase"].as_str() {
-        Some("Bound") => ClaimState::Bound,
-        Some("Lost") => ClaimState::Trouble(
-            "its persistent volume is lost: leave it out with --skip-volume".to_owned(),
-        ),
-        _ => ClaimState::Unbound,
-    }
-}
-
-pub(crate) fn without_data(claim: &str, action: VolumeAction, detail: &str) -> VolumeEntry {
-    VolumeEntry {
-        claim: claim.to_owned(),
-        action,
-        files: 0,
-        bytes: 0,
-        digest: None,
-        verified: false,
-        seconds: 0.0,
-        detail: Some(detail.to_owned()),
-        backup: None,
-    }
 }
 
 /// Refuses a bad place before anything is read.

@@ -3,23 +3,27 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use openshifter_cluster::{Cluster, ClusterError, Preconditions, Propagation};
-use openshifter_objects::{GroupKind, Object, ObjectError};
-use openshifter_volumes::commands::{self, Probe, Tar};
-use serde_json::{Value, json};
+use openshifter_chart::VolumeHelper;
+use openshifter_cluster::{Cluster, DryRun, Preconditions, Propagation};
+use openshifter_objects::{GroupKind, Object};
+use openshifter_volumes::commands::Probe;
 
 use crate::MigrateError;
 use crate::journal::{At, Event};
-use crate::run::{HELPER_LABEL, RUN_LABEL, Run};
+use crate::run::{RUN_LABEL, Run};
+
+mod candidates;
+mod command;
+mod mounts;
+mod pod;
+
+pub(crate) use candidates::candidates;
+pub(crate) use command::run_command;
+use mounts::{is_running, mounts_whole, node_of, sees_the_claim_alone};
+use pod::{CONTAINER, MOUNT, Manner, Start, helper_pod, start_of};
 
 /// How long a helper pod may take to start: pulling an image and attaching a volume included.
 const START: Duration = Duration::from_secs(180);
-
-/// A helper pod ends by itself after this time, whatever becomes of us.
-const LIFETIME_SECONDS: u32 = 24 * 3600;
-
-/// Where a claim is mounted in helper pods.
-const MOUNT: &str = "/openshifter-volume";
 
 /// A container in which a volume can be reached.
 #[derive(Debug, Clone)]
@@ -34,19 +38,8 @@ pub(crate) struct Door {
     pub(crate) probe: Probe,
     /// Whether it is a pod of our own, to be removed.
     pub(crate) helper: bool,
-}
-
-/// What a helper pod may be made of.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Candidate {
-    /// The image.
-    pub(crate) image: String,
-    /// `imagePullSecrets` of the workload that it is the image of.
-    pub(crate) pull_secrets: Option<Value>,
-    /// `securityContext` of its pods, tried when a pod without one is refused.
-    pub(crate) pod_security: Option<Value>,
-    /// `securityContext` of its container.
-    pub(crate) container_security: Option<Value>,
+    /// What a pod like it is made of, for the chart to remember.
+    pub(crate) made_of: VolumeHelper,
 }
 
 /// Starts and removes the helper pods of a run in one namespace.
@@ -101,13 +94,16 @@ impl<'a> Helpers<'a> {
 
     /// A container that runs already, mounts the whole claim writable or not, and has a `tar` that reads nothing but
     /// the claim.
-    pub(crate) async fn running(&self, claim: &str, pods: &[Object]) -> Option<Door> {
+    async fn running(&self, claim: &str, pods: &[Object]) -> Option<Door> {
         for pod in pods.iter().filter(|pod| is_running(pod)) {
             for (container, path) in mounts_whole(pod, claim) {
-                if let Ok(Some(probe)) = self.probe(pod.name(), &container, &path).await
+                if let Ok(Some(probe)) =
+                    command::probe(self.cluster, self.namespace, pod.name(), &container, &path)
+                        .await
                     && sees_the_claim_alone(&probe)
                 {
                     return Some(Door {
+                        made_of: candidates::of_container(pod, &container).unwrap_or_default(),
                         pod: pod.name().to_owned(),
                         container,
                         path,
@@ -120,6 +116,25 @@ impl<'a> Helpers<'a> {
         None
     }
 
+    /// A door to read a claim by: a container that runs already, else a helper pod on the node where the claim is.
+    ///
+    /// # Errors
+    /// When neither is to be had.
+    pub(crate) async fn open(
+        &self,
+        claim: &str,
+        pods: &[Object],
+        candidates: &[VolumeHelper],
+    ) -> Result<Door, MigrateError> {
+        match self.running(claim, pods).await {
+            Some(door) => Ok(door),
+            None => {
+                let node = node_of(claim, pods);
+                self.start(claim, candidates, node.as_deref(), true).await
+            }
+        }
+    }
+
     /// A helper pod that mounts the claim, from the first candidate that works.
     ///
     /// # Errors
@@ -127,19 +142,19 @@ impl<'a> Helpers<'a> {
     pub(crate) async fn start(
         &self,
         claim: &str,
-        candidates: &[Candidate],
+        candidates: &[VolumeHelper],
         node: Option<&str>,
         read_only: bool,
     ) -> Result<Door, MigrateError> {
         let mut tried = Vec::new();
         for candidate in candidates {
-            for restricted in [false, true] {
+            for manner in Manner::ALL {
                 match self
-                    .start_one(claim, candidate, node, read_only, restricted)
+                    .start_one(claim, candidate, node, read_only, manner)
                     .await
                 {
                     Ok(door) => return Ok(door),
-                    Err(Refused::Forbidden(_)) if !restricted => {}
+                    Err(Refused::Forbidden(_)) if manner != Manner::Restricted => {}
                     Err(Refused::Forbidden(reason) | Refused::Image(reason)) => {
                         tried.push(format!("{}: {reason}", candidate.image));
                         break;
@@ -152,6 +167,7 @@ impl<'a> Helpers<'a> {
             tried.push("no image is known".to_owned());
         }
         Err(MigrateError::NoHelper {
+            claim: claim.to_owned(),
             namespace: self.namespace.to_owned(),
             tried: tried.join("; "),
         })
@@ -160,16 +176,14 @@ impl<'a> Helpers<'a> {
     async fn start_one(
         &self,
         claim: &str,
-        candidate: &Candidate,
+        candidate: &VolumeHelper,
         node: Option<&str>,
         read_only: bool,
-        restricted: bool,
+        manner: Manner,
     ) -> Result<Door, Refused> {
         let name = self.next_name();
-        let pod = helper_pod(
-            &name, self.run, claim, candidate, node, read_only, restricted,
-        )
-        .map_err(|error| Refused::Error(MigrateError::NotPossible(error.to_string())))?;
+        let pod = helper_pod(&name, self.run, claim, candidate, node, read_only, manner)
+            .map_err(|error| Refused::Error(MigrateError::NotPossible(error.to_string())))?;
         let event = Event::HelperStarting {
             at: self.at,
             pod: name.clone(),
@@ -180,7 +194,7 @@ impl<'a> Helpers<'a> {
             .map_err(|error| Refused::Error(error.into()))?;
         match self
             .cluster
-            .create(Some(self.namespace), &pod, openshifter_cluster::DryRun::No)
+            .create(Some(self.namespace), &pod, DryRun::No)
             .await
         {
             Ok(_) => {}
@@ -189,14 +203,19 @@ impl<'a> Helpers<'a> {
             }
             Err(error) => return Err(Refused::Error(error.into())),
         }
-        let result = self.started(&name, claim).await;
+        let result = self.started(&name, claim, candidate).await;
         if result.is_err() {
             self.remove(&name).await;
         }
         result
     }
 
-    async fn started(&self, name: &str, claim: &str) -> Result<Door, Refused> {
+    async fn started(
+        &self,
+        name: &str,
+        claim: &str,
+        candidate: &VolumeHelper,
+    ) -> Result<Door, Refused> {
         let mut state = Start::Waiting("not scheduled yet".to_owned());
         let waited = self
             .cluster
@@ -220,35 +239,18 @@ impl<'a> Helpers<'a> {
             }
             (Err(error), _) => return Err(Refused::Error(error.into())),
         }
-        match self.probe(name, "helper", MOUNT).await {
+        match command::probe(self.cluster, self.namespace, name, CONTAINER, MOUNT).await {
             Ok(Some(probe)) => Ok(Door {
                 pod: name.to_owned(),
-                container: "helper".to_owned(),
+                container: CONTAINER.to_owned(),
                 path: MOUNT.to_owned(),
                 probe,
                 helper: true,
+                made_of: candidate.clone(),
             }),
             Ok(None) => Err(Refused::Image("it has no tar".to_owned())),
             Err(error) => Err(Refused::Error(error.into())),
         }
-    }
-
-    /// What a container has to move the volume at `path` with; `None` when it has no shell or no `tar`.
-    async fn probe(
-        &self,
-        pod: &str,
-        container: &str,
-        path: &str,
-    ) -> Result<Option<Probe>, ClusterError> {
-        let command = commands::probe(path);
-        let (code, output) =
-            run_command(self.cluster, self.namespace, pod, container, &command).await?;
-        let probe = if code == 0 {
-            commands::parse_probe(&output)
-        } else {
-            Probe::default()
-        };
-        Ok((probe.tar != Tar::Missing).then_some(probe))
     }
 
     fn next_name(&self) -> String {
@@ -339,361 +341,4 @@ enum Refused {
     Image(String),
     /// Anything else ends the search.
     Error(MigrateError),
-}
-
-enum Start {
-    Waiting(String),
-    Running,
-    Failed(String),
-}
-
-/// How far a helper pod is, from its status.
-fn start_of(pod: Option<&Object>) -> Start {
-    let Some(pod) = pod else {
-        return Start::Failed("it was removed by somebody".to_owned());
-    };
-    let status = &pod.value()["status"];
-    let container = &status["containerStatuses"][0]["state"];
-    if container["running"].is_object() {
-        return Start::Running;
-    }
-    if let Some(terminated) = container
-        .get("terminated")
-        .filter(|state| state.is_object())
-    {
-        let text = |field: &str| {
-            terminated[field]
-                .as_str()
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
-        };
-        return Start::Failed(format!(
-            "it does not start: {} {}",
-            text("reason"),
-            text("message")
-        ));
-    }
-    let waiting = &container["waiting"];
-    let reason = waiting["reason"].as_str().unwrap_or_default();
-    let message = waiting["message"].as_str().unwrap_or_default();
-    match reason {
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
-            Start::Failed(format!("the image cannot be pulled: {message}"))
-        }
-        "CreateContainerError"
-        | "RunContainerError"
-        | "CreateContainerConfigError"
-        | "CrashLoopBackOff" => Start::Failed(format!("it does not start: {message}")),
-        _ if matches!(status["phase"].as_str(), Some("Failed" | "Succeeded")) => {
-            Start::Failed(format!(
-                "it ended: {}",
-                status["message"].as_str().unwrap_or("no reason given")
-            ))
-        }
-        _ => {
-            let unscheduled =
-                status["conditions"]
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .find(|condition| {
-                        condition["type"] == "PodScheduled" && condition["status"] == "False"
-                    });
-            let why = unscheduled
-                .and_then(|condition| condition["message"].as_str())
-                .unwrap_or(if reason.is_empty() {
-                    "not scheduled yet"
-                } else {
-                    reason
-                });
-            Start::Waiting(why.to_owned())
-        }
-    }
-}
-
-fn helper_pod(
-    name: &str,
-    run: &Run,
-    claim: &str,
-    candidate: &Candidate,
-    node: Option<&str>,
-    read_only: bool,
-    restricted: bool,
-) -> Result<Object, ObjectError> {
-    let mut pod = json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "labels": {RUN_LABEL: run.id.as_str(), HELPER_LABEL: "true"},
-        },
-        "spec": {
-            "restartPolicy": "Never",
-            "activeDeadlineSeconds": LIFETIME_SECONDS,
-            "terminationGracePeriodSeconds": 0,
-            "automountServiceAccountToken": false,
-            "enableServiceLinks": false,
-            "containers": [{
-                "name": "helper",
-                "image": candidate.image,
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["sleep", LIFETIME_SECONDS.to_string()],
-                // Projects with a quota refuse pods that name no resources.
-                "resources": {
-                    "requests": {"cpu": "50m", "memory": "64Mi"},
-                    "limits": {"cpu": "2", "memory": "512Mi"},
-                },
-                "volumeMounts": [{"name": "volume", "mountPath": MOUNT, "readOnly": read_only}],
-            }],
-            "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": claim}}],
-        },
-    });
-    let spec = &mut pod["spec"];
-    if let Some(secrets) = &candidate.pull_secrets {
-        spec["imagePullSecrets"] = secrets.clone();
-    }
-    if let Some(node) = node {
-        // A ReadWriteOnce volume is attached to one node: where its other pod runs.
-        spec["nodeName"] = node.into();
-    }
-    if restricted {
-        // What the "restricted" pod security standard asks for, with the application's own ids.
-        let mut pod_security = candidate.pod_security.clone().unwrap_or_else(|| json!({}));
-        pod_security["runAsNonRoot"] = true.into();
-        pod_security["seccompProfile"] = json!({"type": "RuntimeDefault"});
-        if pod_security.get("runAsUser").is_none() {
-            let user = candidate
-                .container_security
-                .as_ref()
-                .and_then(|context| context.get("runAsUser"));
-            pod_security["runAsUser"] = user.cloned().unwrap_or_else(|| 65532.into());
-        }
-        spec["securityContext"] = pod_security;
-        spec["containers"][0]["securityContext"] = json!({
-            "allowPrivilegeEscalation": false,
-            "capabilities": {"drop": ["ALL"]},
-        });
-    }
-    Object::from_value(pod)
-}
-
-/// Whether an archive made here holds the volume and nothing that is mounted inside of it: only GNU tar is told to
-/// stay on one file system.
-fn sees_the_claim_alone(probe: &Probe) -> bool {
-    probe.tar == Tar::Gnu || probe.nested_mounts.is_empty()
-}
-
-fn is_running(pod: &Object) -> bool {
-    pod.value()["status"]["phase"] == "Running"
-        && pod.value()["metadata"].get("deletionTimestamp").is_none()
-        && pod.label(HELPER_LABEL).is_none()
-}
-
-/// Containers of a running pod that see the whole of a claim, with the path: no sub-path, and no other
-/// volume mounted within.
-fn mounts_whole(pod: &Object, claim: &str) -> Vec<(String, String)> {
-    let spec = &pod.value()["spec"];
-    let volumes: Vec<&str> = spec["volumes"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|volume| volume["persistentVolumeClaim"]["claimName"] == claim)
-        .filter_map(|volume| volume["name"].as_str())
-        .collect();
-    let running = |name: &str| {
-        pod.value()["status"]["containerStatuses"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|status| status["name"] == name && status["state"]["running"].is_object())
-    };
-    let mut found = Vec::new();
-    for container in spec["containers"].as_array().into_iter().flatten() {
-        let Some(name) = container["name"].as_str().filter(|name| running(name)) else {
-            continue;
-        };
-        let mounts: Vec<&Value> = container["volumeMounts"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .collect();
-        for mount in &mounts {
-            let of_claim = mount["name"]
-                .as_str()
-                .is_some_and(|name| volumes.contains(&name));
-            let part = ["subPath", "subPathExpr"]
-                .iter()
-                .any(|key| mount[*key].as_str().is_some_and(|path| !path.is_empty()));
-            let Some(path) = mount["mountPath"].as_str().filter(|_| of_claim && !part) else {
-                continue;
-            };
-            let inside = format!("{}/", path.trim_end_matches('/'));
-            let covered = mounts.iter().any(|other| {
-                other["mountPath"]
-                    .as_str()
-                    .is_some_and(|p| p.starts_with(&inside))
-            });
-            if !covered {
-                found.push((name.to_owned(), path.to_owned()));
-            }
-        }
-    }
-    found
-}
-
-/// The node on which a pod that mounts the claim runs.
-pub(crate) fn node_of(claim: &str, pods: &[Object]) -> Option<String> {
-    pods.iter()
-        .filter(|pod| is_running(pod) && pod.claim_names().contains(&claim))
-        .find_map(|pod| pod.value()["spec"]["nodeName"].as_str())
-        .map(str::to_owned)
-}
-
-/// Images that a helper pod for this claim may be made of: the one asked for, then those of the workloads
-/// that mount the claim, then those of all others.
-pub(crate) fn candidates(claim: &str, objects: &[Object], asked: Option<&str>) -> Vec<Candidate> {
-    let mut found: Vec<Candidate> = Vec::new();
-    let mut add = |candidate: Candidate| {
-        if !candidate.image.trim().is_empty()
-            && !found.iter().any(|known| known.image == candidate.image)
-        {
-            found.push(candidate);
-        }
-    };
-    if let Some(image) = asked {
-        add(Candidate {
-            image: image.to_owned(),
-            ..Candidate::default()
-        });
-    }
-    let (near, far): (Vec<&Object>, Vec<&Object>) = objects
-        .iter()
-        .filter(|object| object.pod_spec().is_some())
-        .partition(|object| {
-            openshifter_objects::claims_of(object, objects)
-                .iter()
-                .any(|name| name == claim)
-        });
-    for object in near.into_iter().chain(far) {
-        let Some(spec) = object.pod_spec() else {
-            continue;
-        };
-        for container in spec["containers"].as_array().into_iter().flatten() {
-            add(Candidate {
-                image: container["image"].as_str().unwrap_or_default().to_owned(),
-                pull_secrets: spec.get("imagePullSecrets").cloned(),
-                pod_security: spec
-                    .get("securityContext")
-                    .filter(|context| context.is_object())
-                    .cloned(),
-                container_security: container.get("securityContext").cloned(),
-            });
-        }
-    }
-    found
-}
-
-/// Runs a short command and gives its exit code and output.
-pub(crate) async fn run_command(
-    cluster: &Cluster,
-    namespace: &str,
-    pod: &str,
-    container: &str,
-    command: &[String],
-) -> Result<(i32, Vec<u8>), ClusterError> {
-    use tokio::io::AsyncReadExt as _;
-    // Output of our own short commands; a container that says more is not to fill the memory.
-    const MOST: u64 = 64 << 20;
-    let mut exec = cluster
-        .exec(namespace, pod, Some(container), command, false)
-        .await?;
-    let mut output = Vec::new();
-    if let Some(stdout) = exec.stdout() {
-        // A torn stream shows in `finish`.
-        let _ = stdout.take(MOST).read_to_end(&mut output).await;
-    }
-    let outcome = exec.finish().await?;
-    Ok((outcome.exit_code, output))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pod(mounts: Value) -> Object {
-        Object::from_value(json!({
-            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "db-0"},
-            "spec": {
-                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}],
-                "containers": [{"name": "db", "image": "db:1", "volumeMounts": mounts}],
-            },
-            "status": {"phase": "Running", "containerStatuses": [{"name": "db", "state": {"running": {}}}]},
-        }))
-        .unwrap()
-    }
-
-    #[test]
-    fn a_sub_path_is_not_the_whole_volume() {
-        let whole = pod(json!([{"name": "data", "mountPath": "/data"}]));
-        assert_eq!(
-            mounts_whole(&whole, "data"),
-            [("db".to_owned(), "/data".to_owned())]
-        );
-        let part = pod(json!([{"name": "data", "mountPath": "/data", "subPath": "x"}]));
-        assert!(mounts_whole(&part, "data").is_empty());
-    }
-
-    #[test]
-    fn a_volume_with_another_mounted_in_it_is_not_read_there() {
-        let nested = pod(json!([
-            {"name": "data", "mountPath": "/data"},
-            {"name": "config", "mountPath": "/data/conf"},
-        ]));
-        assert!(mounts_whole(&nested, "data").is_empty());
-    }
-
-    #[test]
-    fn a_small_tar_is_not_used_where_something_is_mounted_inside() {
-        let probe = |tar, nested: &[&str]| Probe {
-            tar,
-            nested_mounts: nested.iter().map(|&path| path.to_owned()).collect(),
-            ..Probe::default()
-        };
-        assert!(sees_the_claim_alone(&probe(Tar::BusyBox, &[])));
-        assert!(!sees_the_claim_alone(&probe(Tar::BusyBox, &["/data/conf"])));
-        assert!(sees_the_claim_alone(&probe(Tar::Gnu, &["/data/conf"])));
-    }
-
-    #[test]
-    fn a_pod_that_cannot_pull_says_so() {
-        let mut waiting = pod(json!([]));
-        waiting.value_mut()["status"] = json!({"phase": "Pending", "containerStatuses": [{"name": "db",
-            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}}]});
-        assert!(
-            matches!(start_of(Some(&waiting)), Start::Failed(reason) if reason.contains("not found"))
-        );
-    }
-
-    #[test]
-    fn the_image_that_was_asked_for_comes_first() {
-        let deployment = Object::from_value(json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "db"},
-            "spec": {"template": {"spec": {
-                "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}],
-                "containers": [{"name": "db", "image": "db:1"}],
-            }}},
-        }))
-        .unwrap();
-        let other = Object::from_value(json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "aaa"},
-            "spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:1"}]}}},
-        }))
-        .unwrap();
-        let images: Vec<String> = candidates("data", &[other, deployment], Some("tools:1"))
-            .into_iter()
-            .map(|candidate| candidate.image)
-            .collect();
-        assert_eq!(images, ["tools:1", "db:1", "web:1"]);
-    }
 }

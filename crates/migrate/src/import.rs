@@ -1,20 +1,22 @@
 //! Import: a fat chart becomes a running application, its data restored and read back before it starts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use openshifter_chart::Chart;
+use openshifter_chart::{Chart, VolumeHelper};
 use openshifter_cluster::Cluster;
 use openshifter_objects::Object;
 use serde_json::Value;
 
 use openshifter_volumes::Allow;
 
+use crate::ending::ended;
 use crate::error::Ended;
-use crate::export::{ended, side, verify};
+use crate::export::verify;
 use crate::helper::Helpers;
 use crate::journal::{At, Event};
+use crate::project::side;
 use crate::quiesce::{self, Quiesced};
 use crate::undo::Remembered;
 use crate::{MigrateError, Report, Run};
@@ -147,6 +149,7 @@ pub(crate) async fn import_after(
             "import"
         },
     );
+    report.dry_run = options.dry_run;
     report.target = Some(side(target, namespace));
     report.chart = Some(
         options
@@ -221,8 +224,17 @@ async fn work(
         options.existing,
     )
     .await?;
+    let work = Work {
+        run,
+        target,
+        namespace,
+        helpers,
+        prepared: &prepared,
+        objects: &prepared.objects,
+        options,
+    };
     let decided_volumes = if there {
-        volumes::look(run, target, namespace, helpers, &prepared, options).await?
+        volumes::look(work).await?
     } else {
         volumes::all_new(&prepared)
     };
@@ -255,23 +267,17 @@ async fn work(
         decided.into_iter().partition(|decided| !decided.is_later());
     objects::carry_out(run, target, namespace, now.iter(), report, true).await?;
 
-    volumes::restore(
-        run,
-        target,
-        namespace,
-        helpers,
-        &prepared,
-        decided_volumes,
-        options,
-        before,
-        quiesced,
-        report,
-    )
-    .await?;
+    // Before the data: a helper pod is best made of the application's own image, which may have to be built here.
+    builds::run(run, target, namespace, &prepared.objects, report).await?;
+    let objects = builds::with_images(target, namespace, &prepared.objects).await?;
+    let work = Work {
+        objects: &objects,
+        ..work
+    };
+    volumes::restore(work, decided_volumes, before, quiesced, report).await?;
     // Their images are gone from our hands: the application's own pods may be on another node.
     helpers.remove_all().await;
 
-    builds::run(run, target, namespace, &prepared.objects, report).await?;
     run.progress.stage("starting the application");
     objects::release(run, target, namespace, &now).await?;
     objects::carry_out(run, target, namespace, later.iter(), report, false).await?;
@@ -304,8 +310,35 @@ pub(crate) struct Prepared {
     pub(crate) crds: Vec<Object>,
     /// Claims and their data.
     pub(crate) volumes: Vec<(String, openshifter_volumes::StoredVolume)>,
+    /// What the claims were read with at the source: a chart of claims alone names no other image.
+    pub(crate) helpers: BTreeMap<String, VolumeHelper>,
     pub(crate) findings: Vec<openshifter_refactor::Finding>,
     pub(crate) left_out: Vec<openshifter_objects::LeftOut>,
     /// What the chart says is missing in it.
     pub(crate) losses: Vec<String>,
+}
+
+/// What the parts of an import share.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    run: &'a Run,
+    target: &'a Cluster,
+    namespace: &'a str,
+    helpers: &'a Helpers<'a>,
+    prepared: &'a Prepared,
+    /// The application's objects with images that the target has, as far as that is known yet.
+    objects: &'a [Object],
+    options: &'a ImportOptions,
+}
+
+impl Work<'_> {
+    /// Images that a helper pod for this claim may be made of, the best first.
+    fn images(&self, claim: &str) -> Vec<VolumeHelper> {
+        crate::helper::candidates(
+            claim,
+            self.objects,
+            self.options.helper_image.as_deref(),
+            self.prepared.helpers.get(claim),
+        )
+    }
 }

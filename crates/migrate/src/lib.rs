@@ -6,6 +6,7 @@
 //! [`Report::exit_status`] is 0 only when everything that was asked for is at the target and verified.
 
 mod delete;
+mod ending;
 mod endpoint;
 mod error;
 mod export;
@@ -15,6 +16,7 @@ mod journal;
 mod plan;
 mod policy;
 mod progress;
+mod project;
 mod quiesce;
 mod ready;
 mod report;
@@ -24,10 +26,11 @@ mod survey;
 mod transfer;
 mod undo;
 mod values;
+mod way_back;
 
 pub use delete::{DeletePlan, DeleteStep, delete, plan_delete};
 pub use endpoint::{Endpoint, EndpointError, InputFile};
-pub use error::{Failed, MigrateError};
+pub use error::{Failed, MigrateError, chain};
 pub use export::{ChartForm, ExportOptions, Exported, export};
 pub use import::{Existing, ImportOptions, import, open_chart};
 pub use journal::{Event, Journal, JournalError};

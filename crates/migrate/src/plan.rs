@@ -4,7 +4,7 @@ use openshifter_cluster::Cluster;
 use openshifter_objects::{LeftOut, ObjectKey, Unlisted};
 use serde::Serialize;
 
-use crate::export::{ClaimState, claim_state, inventory, side};
+use crate::project::{ClaimState, claim_state, inventory, side};
 use crate::{ExportOptions, MigrateError, Side};
 
 /// What an export would take, and what not.

@@ -107,6 +107,23 @@ pub struct VolumeEntry {
     pub backup: Option<PathBuf>,
 }
 
+impl VolumeEntry {
+    /// A verdict on a volume of which no data was moved.
+    pub(crate) fn without_data(claim: &str, action: VolumeAction, detail: &str) -> Self {
+        Self {
+            claim: claim.to_owned(),
+            action,
+            files: 0,
+            bytes: 0,
+            digest: None,
+            verified: false,
+            seconds: 0.0,
+            detail: Some(detail.to_owned()),
+            backup: None,
+        }
+    }
+}
+
 /// One end of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
@@ -126,6 +143,9 @@ pub struct Report {
     pub run: RunId,
     /// What was asked for, as in `import`.
     pub operation: String,
+    /// Whether it only says what would be done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -172,6 +192,7 @@ impl Report {
         Self {
             run,
             operation: operation.to_owned(),
+            dry_run: false,
             started: Timestamp::now(),
             finished: None,
             outcome: Outcome::FailedUnchanged,
@@ -248,7 +269,11 @@ impl Report {
 
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let ended = match self.outcome {
+            Outcome::Complete if self.dry_run => "nothing was done; this is what would be",
             Outcome::Complete => "complete: everything is there and was checked",
+            Outcome::Incomplete if self.dry_run => {
+                "nothing was done; this is what would be, with something missing"
+            }
             Outcome::Incomplete => "finished, but something is missing",
             Outcome::FailedUnchanged => "failed, nothing was changed",
             Outcome::Stopped => "stopped half-way",
@@ -277,7 +302,9 @@ impl Report {
         if !counts.is_empty() {
             let counts: Vec<String> = counts
                 .iter()
-                .map(|(word, n)| format!("{n} {word}"))
+                .map(|(word, n)| {
+                    format!("{n} {}{word}", if self.dry_run { "would be " } else { "" })
+                })
                 .collect();
             writeln!(out, "  objects: {}", counts.join(", "))?;
         }
@@ -294,6 +321,11 @@ impl Report {
             )?;
         }
         for volume in &self.volumes {
+            if self.dry_run {
+                let would = volume.detail.as_deref().unwrap_or_default();
+                writeln!(out, "  volume {}: {would}", volume.claim)?;
+                continue;
+            }
             write!(out, "  volume {}: {}", volume.claim, volume.action.word())?;
             if !matches!(volume.action, VolumeAction::Skipped | VolumeAction::Unbound) {
                 write!(
@@ -405,6 +437,23 @@ mod tests {
             .push("volume data: 1 file changed during the copy".into());
         report.finish();
         assert_eq!(report.exit_status(), 1);
+    }
+
+    #[test]
+    fn a_dry_run_does_not_read_as_if_it_had_been_done() {
+        let mut report = Report::new(RunId::new(), "import (dry run)");
+        report.dry_run = true;
+        let key = ObjectKey::new("", "Service", "web");
+        report.object(key, Action::Created, Some("would be created".into()));
+        let volume = VolumeEntry::without_data("data", VolumeAction::Restored, "would be restored");
+        report.volumes.push(volume);
+        report.finish();
+        report.finished = None;
+        insta::assert_snapshot!(report.text(), @r"
+        import (dry run): nothing was done; this is what would be
+          objects: 1 would be created
+          volume data: would be restored
+        ");
     }
 
     #[test]

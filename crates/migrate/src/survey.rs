@@ -4,8 +4,8 @@ use openshifter_cluster::Cluster;
 use openshifter_objects::Object;
 use openshifter_volumes::FileList;
 
-use crate::export::inventory;
-use crate::helper::{Helpers, candidates, node_of};
+use crate::helper::{Helpers, candidates};
+use crate::project::inventory;
 use crate::{MigrateError, Run, transfer};
 
 /// Lists what a claim holds at this moment, with the hash of every file.
@@ -50,14 +50,7 @@ async fn look(
     objects: &[Object],
     pods: &[Object],
 ) -> Result<FileList, MigrateError> {
-    let door = match helpers.running(claim, pods).await {
-        Some(door) => door,
-        None => {
-            let images = candidates(claim, objects, helper_image);
-            helpers
-                .start(claim, &images, node_of(claim, pods).as_deref(), true)
-                .await?
-        }
-    };
+    let images = candidates(claim, objects, helper_image, None);
+    let door = helpers.open(claim, pods, &images).await?;
     transfer::scan(run, cluster, namespace, claim, &door, None).await
 }

@@ -8,7 +8,6 @@ use openshifter_cluster::Cluster;
 use openshifter_volumes::commands::{self, StatList, Tar};
 use openshifter_volumes::{
     Compare, FileList, Progress as Bytes, RecordOptions, Recorded, StoredVolume, VolumeError,
-    compare,
 };
 use tokio::io::AsyncWriteExt as _;
 
@@ -359,13 +358,14 @@ pub(crate) enum Found {
     There,
 }
 
-/// What is not as expected, of all that this door's user and tar can restore: owners need root.
+/// What is not as stored, of all that this door's user and tar can restore: owners need root.
 pub(crate) fn differences(
-    expected: &FileList,
+    claim: &str,
+    stored: &StoredVolume,
     found: &FileList,
     door: &Door,
     how: Found,
-) -> Vec<String> {
+) -> Result<Vec<String>, MigrateError> {
     let times = how == Found::Restored { times: true };
     let how = Compare {
         owners: door.probe.uid == Some(0),
@@ -374,11 +374,13 @@ pub(crate) fn differences(
         link_times: times,
         ..Compare::default()
     };
-    let differences = compare(expected, found, &how);
-    named(
-        differences.iter().map(ToString::to_string),
-        differences.len(),
-    )
+    let differences = stored
+        .compare(found, &how)
+        .map_err(failed(claim, "reading its list of files"))?;
+    Ok(named(
+        differences.first.iter().map(ToString::to_string),
+        differences.count,
+    ))
 }
 
 fn named(texts: impl Iterator<Item = String>, count: usize) -> Vec<String> {

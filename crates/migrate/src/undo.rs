@@ -8,12 +8,13 @@ use openshifter_volumes::Allow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::ending::ended;
 use crate::error::{Ended, Failed};
-use crate::export::ended;
 use crate::helper::Helpers;
 use crate::import::{Before, Existing, ImportOptions, import_after, open_chart};
 use crate::journal::{At, Event};
 use crate::run::RUN_LABEL;
+use crate::way_back::import_command;
 use crate::{Action, MigrateError, Report, Run, Side};
 
 /// What a run's journal says of its ends.
@@ -259,9 +260,11 @@ async fn work(
             Event::Creating { at, key } => {
                 let (cluster, namespace) = end(*at)?;
                 let uid = events.iter().find_map(|event| match event {
-                    Event::Created { at: there, key: made, uid } if there == at && made == key => {
-                        Some(uid.as_str())
-                    }
+                    Event::Created {
+                        at: there,
+                        key: made,
+                        uid,
+                    } if there == at && made == key => Some(uid.as_str()),
                     _ => None,
                 });
                 remove(run, cluster, namespace, key, uid, report).await?;
@@ -276,9 +279,15 @@ async fn work(
                 });
                 if !back {
                     let (cluster, namespace) = end(*at)?;
-                    let failed =
-                        |source| MigrateError::Object { key: key.clone(), done: "scaled back", source };
-                    match cluster.scale(&key.kind, Some(namespace), &key.name, *from).await {
+                    let failed = |source| MigrateError::Object {
+                        key: key.clone(),
+                        done: "scaled back",
+                        source,
+                    };
+                    match cluster
+                        .scale(&key.kind, Some(namespace), &key.name, *from)
+                        .await
+                    {
                         Ok(()) => report.object(
                             key.clone(),
                             Action::Updated,
@@ -289,14 +298,20 @@ async fn work(
                     }
                 }
             }
-            Event::VolumeOverwriting { claim, backup } => report.next.push(format!(
-                "the data that was in claim {claim} first is in {}: `openshifter import {} --overwrite-data` brings it back",
-                backup.display(),
-                backup.display()
+            Event::VolumeOverwriting { claim, backup } => {
+                let command = ends
+                    .target
+                    .as_ref()
+                    .map(|side| format!(": `{}` brings it back", import_command(backup, side)))
+                    .unwrap_or_default();
+                report.next.push(format!(
+                    "the data that was in claim {claim} first is in {}{command}",
+                    backup.display()
+                ));
+            }
+            Event::NamespaceCreating { namespace, .. } => report.next.push(format!(
+                "the project {namespace} stays, since this run made it but others may use it by now"
             )),
-            Event::NamespaceCreating { namespace, .. } => report
-                .next
-                .push(format!("the project {namespace} stays, since this run made it but others may use it by now")),
             _ => {}
         }
     }
@@ -317,12 +332,7 @@ fn kept_chart(events: &[Event], end: At, ends: &Ends) -> Option<String> {
         At::Source => ends.source.as_ref(),
         At::Target => ends.target.as_ref(),
     }?;
-    Some(format!(
-        "openshifter import {} --to {} -n {} --existing apply",
-        chart.display(),
-        side.cluster,
-        side.namespace
-    ))
+    Some(import_command(chart, side))
 }
 
 /// What a run that ended in the middle left to be done, for a list of runs.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clusters::Clusters;
+use crate::config::Leave;
 use crate::hosts::Hosts;
 use crate::jobs::{self, Jobs};
 use crate::locks::Locks;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     /// Whether the `/v1` routes need the token: when others than this machine's users can reach them.
     pub(crate) needs_token: bool,
     pub(crate) helper_image: Option<String>,
+    /// What the legacy import lets in.
+    pub(crate) leave: Leave,
     pub(crate) locks: Locks,
     pub(crate) jobs: Jobs,
     /// How many requests work at once; others wait.

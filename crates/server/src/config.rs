@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use openshifter_cluster::Trust;
-use openshifter_migrate::StateDir;
+use openshifter_migrate::{Allow, StateDir};
 
 /// How the service is to run.
 #[derive(Debug, Clone)]
@@ -25,6 +25,20 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     /// An image with `sh`, `sleep` and `tar` for helper pods.
     pub helper_image: Option<String>,
+    /// What charts may hold that come by the legacy routes, which have no place to say so.
+    pub leave: Leave,
+}
+
+/// What an import lets in that needs somebody's leave: it reaches beyond the project, or could harm who unpacks it.
+/// Nothing of it by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Leave {
+    /// CustomResourceDefinitions, which are of the whole cluster.
+    pub crds: bool,
+    /// Privileged pods, grants of security context constraints and the like.
+    pub beyond_project: bool,
+    /// Device nodes and links out of the volumes.
+    pub volumes: Allow,
 }
 
 /// How connections are secured.
@@ -60,6 +74,7 @@ impl ServerConfig {
             allowed_clusters: Vec::new(),
             allowed_hosts: Vec::new(),
             helper_image: None,
+            leave: Leave::default(),
         }
     }
 }

@@ -34,7 +34,7 @@ mod tls;
 mod token;
 mod wire;
 
-pub use config::{ServerConfig, Tls};
+pub use config::{Leave, ServerConfig, Tls};
 pub use error::ServerError;
 pub use server::Server;
 pub use token::token_path;

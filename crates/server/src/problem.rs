@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use openshifter_chart::ChartError;
 use openshifter_cluster::ClusterError;
-use openshifter_migrate::{Failed, MigrateError, RunId};
+use openshifter_migrate::{Failed, MigrateError, RunId, chain};
 
 use crate::codec::CodecError;
 use crate::wire::ProblemBody;
@@ -247,21 +247,6 @@ fn caused_by_full_disk(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Error text with all its causes, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 impl From<CodecError> for Problem {
     fn from(error: CodecError) -> Self {
         Self::new(Code::BadChart, error.to_string())
@@ -318,10 +303,28 @@ impl From<&MigrateError> for Problem {
             MigrateError::Exists {
                 count,
                 first,
+                field,
                 namespace,
             } => format!(
-                "{count} of the chart's objects exist in {namespace} already, {first} for one; nothing was changed: delete them first"
+                "{count} of the chart's objects exist in {namespace} and are not what the chart says, {first} for one ({field}); nothing was changed: delete them first"
             ),
+            MigrateError::NoHelper {
+                claim,
+                namespace,
+                tried,
+            } => format!(
+                "no pod with `tar` could be started in {namespace} to reach claim {claim} ({tried}); name an image that the cluster can pull and that has `sh`, `sleep` and `tar`: start the service with --helper-image (legacy routes) or send helperImage (/v1)"
+            ),
+            MigrateError::NeedsAllow { what, flag } => {
+                let key = if *flag == "crds" {
+                    "allowCrds"
+                } else {
+                    "allowBeyondProject"
+                };
+                format!(
+                    "the chart holds {what}, which reach beyond the project; nothing was changed: look at them, and start the service with --allow {flag} (legacy routes) or send {key} (/v1)"
+                )
+            }
             // Where the upload is kept is nobody's business.
             MigrateError::OpenChart { source, .. } => chain(source),
             error => error.chain(),
@@ -362,6 +365,7 @@ impl From<&MigrateError> for Problem {
 fn chart_code(error: &ChartError) -> Code {
     match error {
         ChartError::TooLarge { .. } => Code::TooLarge,
+        ChartError::NoRoom { .. } => Code::DiskFull,
         ChartError::File { .. }
         | ChartError::Exists(_)
         | ChartError::Send { .. }
@@ -430,6 +434,7 @@ mod tests {
                 what: "a bomb".into(),
             })
             .into(),
+            MigrateError::Chart(ChartError::NoRoom { bytes: 9, free: 8 }).into(),
             MigrateError::Nothing {
                 namespace: "shop".into(),
                 selected: String::new(),
@@ -459,6 +464,7 @@ mod tests {
         422 the archive is torn or broken: no end
         422 refused the archive: `../x` leaves the chart
         413 refused the archive: a bomb
+        507 there is no room for the archive: it has 9 bytes or more, and 8 are free
         404 nothing to move: shop holds no objects of an application
         507 no space is left: cannot use /spool/x: no storage space; free some, or start the service with a state folder on a larger disk
         409 claim data exists and holds other data: a is new; --overwrite-data replaces it, and keeps a backup of it first

@@ -84,6 +84,7 @@ impl Server {
             token,
             needs_token: outside,
             helper_image: config.helper_image,
+            leave: config.leave,
             locks: Locks::default(),
             jobs: Jobs::new(config.state.clone()),
             state: config.state,

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use flate2::{Compression, write::GzEncoder};
 use openshifter_chart::{Chart, ChartError};
-use openshifter_volumes::Progress;
+use openshifter_volumes::{Allow, FileKind, Progress};
 use serde_json::json;
 use tempfile::tempdir;
 
@@ -131,7 +131,11 @@ fn volumes_are_found_by_where_they_were_mounted() {
     let paths = |claim: &str| {
         let volume = volumes.iter().find(|volume| volume.claim == claim).unwrap();
         assert!(volume.has_data().unwrap());
-        let stored = run(volume.convert(&spool.path().join("converted").join(claim))).unwrap();
+        let stored = run(volume.convert(
+            &spool.path().join("converted").join(claim),
+            Allow::default(),
+        ))
+        .unwrap();
         stored.verify().unwrap();
         let mut tar = Vec::new();
         run(stored.copy_to(&mut tar, &Progress::none())).unwrap();
@@ -174,9 +178,33 @@ fn a_hostile_legacy_volume_is_refused() {
         let error = chart.verify().unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
         let converted = spool.path().join("converted");
-        run(chart.legacy_volumes()[0].convert(&converted)).unwrap_err();
+        run(chart.legacy_volumes()[0].convert(&converted, Allow::default())).unwrap_err();
         assert!(!converted.exists());
     }
+}
+
+#[test]
+fn device_nodes_come_along_where_they_are_allowed() {
+    let spool = tempdir().unwrap();
+    let path = state("data/db/null");
+    let chart = opened(&[(&path, "DEVICE")], spool.path()).unwrap();
+    let allow = Allow {
+        devices: true,
+        ..Allow::default()
+    };
+    chart.verify_with(allow, &Progress::none()).unwrap();
+    let volume = &chart.legacy_volumes()[0];
+    assert!(volume.has_data().unwrap());
+    let stored = run(volume.convert(&spool.path().join("converted"), allow)).unwrap();
+    stored.verify_with(allow, &Progress::none()).unwrap();
+    assert!(stored.verify().is_err());
+    let list = stored.list().unwrap();
+    let device = list
+        .entries()
+        .iter()
+        .find(|entry| entry.shown() == "null")
+        .unwrap();
+    assert_eq!(device.kind, FileKind::CharDevice { major: 1, minor: 3 });
 }
 
 #[test]
@@ -190,7 +218,7 @@ fn a_torn_legacy_volume_is_refused() {
     let chart = Chart::open(spool.path().join("shop-chart")).unwrap();
     assert!(matches!(chart.verify(), Err(ChartError::Torn { .. })));
     let converted = spool.path().join("converted");
-    let error = run(chart.legacy_volumes()[0].convert(&converted)).unwrap_err();
+    let error = run(chart.legacy_volumes()[0].convert(&converted, Allow::default())).unwrap_err();
     assert!(matches!(error, ChartError::Torn { .. }), "{error}");
     assert!(!converted.exists());
 }

@@ -1,5 +1,6 @@
 //! Images that come from a build at the target: the builds go before the workloads that wait for them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use openshifter_cluster::Cluster;
@@ -11,6 +12,9 @@ use crate::{MigrateError, Run};
 
 /// How long a build may take.
 const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// How long the image that a build starts from may take to be imported into its stream.
+const BASE: Duration = Duration::from_secs(120);
 
 const GROUP: &str = "build.openshift.io";
 
@@ -40,31 +44,84 @@ fn output_of(config: &Object) -> Option<&str> {
         .flatten()
 }
 
-/// Tags that workloads wait for.
-fn tags_in_use(objects: &[Object]) -> Vec<String> {
-    let mut tags = Vec::new();
-    for object in objects {
-        for trigger in object.value()["spec"]["triggers"]
+/// An image that a workload takes from a tag.
+struct Trigger {
+    tag: String,
+    containers: Vec<String>,
+}
+
+/// What a workload waits for: a DeploymentConfig by its own triggers, all others by an annotation.
+fn triggers_of(object: &Object) -> Vec<Trigger> {
+    let names = |value: &Value| -> Vec<String> {
+        value
             .as_array()
             .into_iter()
             .flatten()
-        {
-            if let Some(name) = trigger["imageChangeParams"]["from"]["name"].as_str() {
-                tags.push(name.to_owned());
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect()
+    };
+    let mut triggers: Vec<Trigger> = object.value()["spec"]["triggers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|trigger| &trigger["imageChangeParams"])
+        .filter_map(|wanted| {
+            Some(Trigger {
+                tag: wanted["from"]["name"].as_str()?.to_owned(),
+                containers: names(&wanted["containerNames"]),
+            })
+        })
+        .collect();
+    if let Some(annotation) = object.annotation("image.openshift.io/triggers")
+        && let Ok(Value::Array(wanted)) = serde_json::from_str::<Value>(annotation)
+    {
+        triggers.extend(wanted.iter().filter_map(|wanted| {
+            // As in `spec.template.spec.containers[?(@.name=="web")].image`.
+            let container = wanted["fieldPath"]
+                .as_str()
+                .and_then(|path| path.split(['"', '\'']).nth(1));
+            Some(Trigger {
+                tag: wanted["from"]["name"].as_str()?.to_owned(),
+                containers: container.map(str::to_owned).into_iter().collect(),
+            })
+        }));
+    }
+    triggers
+}
+
+/// The objects with the images that the target's own tags lead to, which are what a helper pod there can be made of:
+/// the chart's are digests of the source's registry.
+pub(crate) async fn with_images(
+    target: &Cluster,
+    namespace: &str,
+    objects: &[Object],
+) -> Result<Vec<Object>, MigrateError> {
+    let mut objects = objects.to_vec();
+    let mut known: BTreeMap<String, Option<String>> = BTreeMap::new();
+    for object in &mut objects {
+        for trigger in triggers_of(object) {
+            if !known.contains_key(&trigger.tag) {
+                let image = image_of(target, namespace, &trigger.tag).await?;
+                known.insert(trigger.tag.clone(), image);
+            }
+            if let Some(Some(image)) = known.get(&trigger.tag) {
+                set_image(object, &trigger.containers, image);
             }
         }
-        if let Some(triggers) = object.annotation("image.openshift.io/triggers")
-            && let Ok(Value::Array(triggers)) = serde_json::from_str::<Value>(triggers)
-        {
-            tags.extend(
-                triggers
-                    .iter()
-                    .filter_map(|trigger| trigger["from"]["name"].as_str())
-                    .map(str::to_owned),
-            );
+    }
+    Ok(objects)
+}
+
+fn set_image(object: &mut Object, names: &[String], image: &str) {
+    let containers = object
+        .pod_spec_mut()
+        .and_then(|spec| spec.get_mut("containers"))
+        .and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten() {
+        if names.iter().any(|name| container["name"] == name.as_str()) {
+            container["image"] = image.into();
         }
     }
-    tags
 }
 
 /// Starts the builds whose images workloads wait for, and follows them to their end.
@@ -78,7 +135,11 @@ pub(crate) async fn run(
     objects: &[Object],
     report: &mut Report,
 ) -> Result<(), MigrateError> {
-    let wanted = tags_in_use(objects);
+    let wanted: Vec<String> = objects
+        .iter()
+        .flat_map(triggers_of)
+        .map(|trigger| trigger.tag)
+        .collect();
     let configs: Vec<&Object> = objects
         .iter()
         .filter(|object| object.is(GROUP, "BuildConfig"))
@@ -103,6 +164,7 @@ pub(crate) async fn run(
             ));
             continue;
         }
+        base_ready(target, namespace, config).await?;
         let name = start(target, namespace, config).await?;
         run.progress.note(&format!("build {name} is running"));
         follow(target, namespace, &name).await?;
@@ -111,23 +173,106 @@ pub(crate) async fn run(
 }
 
 async fn has_image(target: &Cluster, namespace: &str, tag: &str) -> Result<bool, MigrateError> {
+    Ok(image_of(target, namespace, tag).await?.is_some())
+}
+
+/// The image that a tag of this project leads to.
+async fn image_of(
+    target: &Cluster,
+    namespace: &str,
+    tag: &str,
+) -> Result<Option<String>, MigrateError> {
     let kind = GroupKind::new("image.openshift.io", "ImageStream");
     let Some((stream, tag)) = tag.split_once(':') else {
-        return Ok(false);
+        return Ok(None);
     };
-    let Some(stream) = target.get(&kind, Some(namespace), stream).await? else {
-        return Ok(false);
+    let stream = match target.get(&kind, Some(namespace), stream).await {
+        // Plain Kubernetes has no streams, and the annotation means nothing there.
+        Err(error) if error.is_unknown_kind() => None,
+        answer => answer?,
     };
-    Ok(stream.value()["status"]["tags"]
+    Ok(stream.and_then(|stream| match tag_of(&stream, tag) {
+        Tag::Image(reference) => Some(reference),
+        Tag::Waiting | Tag::Failed(_) => None,
+    }))
+}
+
+/// What a stream knows of one of its tags.
+enum Tag {
+    Image(String),
+    Waiting,
+    Failed(String),
+}
+
+fn tag_of(stream: &Object, tag: &str) -> Tag {
+    let Some(status) = stream.value()["status"]["tags"]
         .as_array()
         .into_iter()
         .flatten()
-        .any(|status| {
-            status["tag"] == tag
-                && status["items"]
-                    .as_array()
-                    .is_some_and(|items| !items.is_empty())
-        }))
+        .find(|status| status["tag"] == tag)
+    else {
+        return Tag::Waiting;
+    };
+    if let Some(newest) = status["items"].as_array().and_then(|items| items.first()) {
+        let reference = newest["dockerImageReference"].as_str().unwrap_or_default();
+        return Tag::Image(reference.to_owned());
+    }
+    status["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|condition| condition["type"] == "ImportSuccess" && condition["status"] == "False")
+        .map_or(Tag::Waiting, |condition| {
+            Tag::Failed(condition["message"].as_str().unwrap_or_default().to_owned())
+        })
+}
+
+/// The tag that a build starts from, with the namespace where it is.
+fn base_of<'a>(config: &'a Object, namespace: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+    let strategy = &config.value()["spec"]["strategy"];
+    let from = ["sourceStrategy", "dockerStrategy", "customStrategy"]
+        .iter()
+        .map(|kind| &strategy[*kind]["from"])
+        .find(|from| from["kind"] == "ImageStreamTag")?;
+    let (stream, tag) = from["name"].as_str()?.split_once(':')?;
+    Some((from["namespace"].as_str().unwrap_or(namespace), stream, tag))
+}
+
+/// Waits until the image that a build starts from is in its stream, which is imported some time after the stream
+/// was made: a build that is started before is refused (422).
+async fn base_ready(
+    target: &Cluster,
+    namespace: &str,
+    config: &Object,
+) -> Result<(), MigrateError> {
+    let Some((project, stream, tag)) = base_of(config, namespace) else {
+        return Ok(());
+    };
+    let kind = GroupKind::new("image.openshift.io", "ImageStream");
+    let mut last = Tag::Waiting;
+    let waited = target
+        .wait(&kind, Some(project), stream, BASE, |live| {
+            last = live.map_or(Tag::Waiting, |live| tag_of(live, tag));
+            !matches!(last, Tag::Waiting)
+        })
+        .await;
+    let missing = |reason: String| MigrateError::Build {
+        build: config.name().to_owned(),
+        reason,
+    };
+    match (waited, last) {
+        (Ok(_), Tag::Failed(reason)) => Err(missing(format!(
+            "the image that it starts from, {project}/{stream}:{tag}, cannot be imported: {reason}"
+        ))),
+        (Ok(_), _) => Ok(()),
+        // Other projects' streams often may not be watched; the server will say what it thinks of the build.
+        (Err(error), _) if error.is_forbidden() => Ok(()),
+        (Err(error), _) if error.is_timeout() => Err(missing(format!(
+            "the image that it starts from, {project}/{stream}:{tag}, is still missing after {} s",
+            BASE.as_secs()
+        ))),
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
 /// Starts a build, unless creating its config has started one: a `ConfigChange` trigger does.
@@ -240,5 +385,78 @@ mod tests {
             source_of(&config(json!({"type": "Binary", "binary": {}}))),
             None
         );
+    }
+
+    #[test]
+    fn a_tag_has_an_image_waits_or_failed() {
+        let stream = Object::from_value(json!({
+            "apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": {"name": "python"},
+            "status": {"tags": [
+                {"tag": "3.11", "items": [{"image": "sha256:1", "dockerImageReference": "registry/python@sha256:1"}]},
+                {"tag": "3.9", "items": null, "conditions": [
+                    {"type": "ImportSuccess", "status": "False", "message": "no such host"}]},
+                {"tag": "3.8", "items": null},
+            ]},
+        }))
+        .unwrap();
+        assert!(
+            matches!(tag_of(&stream, "3.11"), Tag::Image(image) if image == "registry/python@sha256:1")
+        );
+        assert!(matches!(tag_of(&stream, "3.9"), Tag::Failed(reason) if reason == "no such host"));
+        assert!(matches!(tag_of(&stream, "3.8"), Tag::Waiting));
+        assert!(matches!(tag_of(&stream, "2.7"), Tag::Waiting));
+    }
+
+    #[test]
+    fn a_workload_says_which_containers_take_an_image_from_a_tag() {
+        let triggers = |object: Value| -> Vec<(String, Vec<String>)> {
+            triggers_of(&Object::from_value(object).unwrap())
+                .into_iter()
+                .map(|trigger| (trigger.tag, trigger.containers))
+                .collect()
+        };
+        let expected = vec![("web:latest".to_owned(), vec!["main".to_owned()])];
+        let config = json!({
+            "apiVersion": "apps.openshift.io/v1", "kind": "DeploymentConfig", "metadata": {"name": "web"},
+            "spec": {"triggers": [{"type": "ConfigChange"}, {"type": "ImageChange", "imageChangeParams": {
+                "containerNames": ["main"], "from": {"kind": "ImageStreamTag", "name": "web:latest"}}}]},
+        });
+        assert_eq!(triggers(config), expected);
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "annotations": {"image.openshift.io/triggers":
+                r#"[{"from":{"kind":"ImageStreamTag","name":"web:latest"},"fieldPath":"spec.template.spec.containers[?(@.name==\"main\")].image"}]"#}},
+            "spec": {"template": {"spec": {"containers": [{"name": "main", "image": "old"}, {"name": "side", "image": "kept"}]}}},
+        });
+        assert_eq!(triggers(deployment.clone()), expected);
+        let mut deployment = Object::from_value(deployment).unwrap();
+        set_image(&mut deployment, &["main".to_owned()], "new");
+        let containers = &deployment.pod_spec().unwrap()["containers"];
+        assert_eq!(
+            (&containers[0]["image"], &containers[1]["image"]),
+            (&json!("new"), &json!("kept"))
+        );
+    }
+
+    #[test]
+    fn a_build_starts_from_a_tag_of_its_own_or_another_project() {
+        let config = |from: Value| {
+            Object::from_value(json!({
+                "apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "app"},
+                "spec": {"strategy": {"type": "Source", "sourceStrategy": {"from": from}}},
+            }))
+            .unwrap()
+        };
+        let shared = config(
+            json!({"kind": "ImageStreamTag", "name": "python:3.11", "namespace": "openshift"}),
+        );
+        assert_eq!(
+            base_of(&shared, "shop"),
+            Some(("openshift", "python", "3.11"))
+        );
+        let own = config(json!({"kind": "ImageStreamTag", "name": "python:3.11"}));
+        assert_eq!(base_of(&own, "shop"), Some(("shop", "python", "3.11")));
+        let direct = config(json!({"kind": "DockerImage", "name": "registry.example.com/python"}));
+        assert_eq!(base_of(&direct, "shop"), None);
     }
 }

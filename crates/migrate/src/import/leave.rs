@@ -56,6 +56,7 @@ mod tests {
             objects: Vec::new(),
             crds: Vec::new(),
             volumes: Vec::new(),
+            helpers: std::collections::BTreeMap::new(),
             findings: refactored.findings,
             left_out: Vec::new(),
             losses: Vec::new(),

@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use openshifter_cluster::{Cluster, DryRun};
 use openshifter_objects::{GroupKind, Object};
-use openshifter_refactor::{Hold, compare_live, held_back, hold, waves};
+use openshifter_refactor::{Difference, Hold, compare_live, held_back, hold, waves};
 
 use crate::import::Existing;
 use crate::journal::{At, Event};
@@ -106,6 +106,7 @@ pub(crate) async fn decide(
             .collect());
     }
     let total = objects.len();
+    let scalers = scalers(objects.iter());
     let mut looks = stream::iter(objects.iter().map(|object| async move {
         // A kind that is not served yet comes with a definition of the chart: `crds::check` has seen to it.
         let live = match target
@@ -129,15 +130,17 @@ pub(crate) async fn decide(
             Some(live) if live.label(RUN_LABEL) == Some(run.id.as_str()) => Verdict::Keep,
             // Claims follow their data.
             Some(_) if is_claim(object) => Verdict::Keep,
-            Some(live) if compare_live(object, live).is_empty() => Verdict::Keep,
-            Some(_) if is_everywhere(object) => Verdict::Apply,
-            Some(_) => match existing {
-                Existing::Skip => Verdict::Skip,
-                Existing::Apply => Verdict::Apply,
-                Existing::Fail => {
-                    clashes.push(object.key());
-                    Verdict::Skip
-                }
+            Some(live) => match differences(object, live, &scalers).into_iter().next() {
+                None => Verdict::Keep,
+                Some(_) if is_everywhere(object) => Verdict::Apply,
+                Some(first) => match existing {
+                    Existing::Skip => Verdict::Skip,
+                    Existing::Apply => Verdict::Apply,
+                    Existing::Fail => {
+                        clashes.push((object.key(), first.pointer));
+                        Verdict::Skip
+                    }
+                },
             },
         };
         // What a resumed run left stopped is released; what runs already is not stopped.
@@ -156,14 +159,31 @@ pub(crate) async fn decide(
     }
     drop(looks);
     clashes.sort();
-    match clashes.first() {
-        Some(first) => Err(MigrateError::Exists {
-            count: clashes.len(),
-            first: first.clone(),
+    let count = clashes.len();
+    match clashes.into_iter().next() {
+        Some((first, field)) => Err(MigrateError::Exists {
+            count,
+            first,
+            field,
             namespace: namespace.to_owned(),
         }),
         None => Ok(decided),
     }
+}
+
+/// Autoscalers among the application's objects.
+fn scalers<'a>(objects: impl Iterator<Item = &'a Object>) -> Vec<&'a Object> {
+    objects
+        .filter(|object| object.kind() == "HorizontalPodAutoscaler")
+        .collect()
+}
+
+/// What of an object is not at the target as it would be sent, but for replicas that an autoscaler decides about.
+fn differences(wanted: &Object, live: &Object, scalers: &[&Object]) -> Vec<Difference> {
+    let scaled = is_scaled(wanted, scalers);
+    let mut found = compare_live(wanted, live);
+    found.retain(|difference| !(scaled && difference.pointer == "/spec/replicas"));
+    found
 }
 
 /// Creates and changes objects in dependency order, in parallel where they do not need each other.
@@ -365,11 +385,7 @@ pub(crate) async fn check(
     report: &mut Report,
 ) -> Result<(), MigrateError> {
     let decided: Vec<&Decided> = decided.collect();
-    let scalers: Vec<&Object> = decided
-        .iter()
-        .map(|one| &one.object)
-        .filter(|object| object.kind() == "HorizontalPodAutoscaler")
-        .collect();
+    let scalers = scalers(decided.iter().map(|one| &one.object));
     let mut looks = stream::iter(decided.iter().map(|one| async move {
         let live = target
             .get(&one.object.group_kind(), Some(namespace), one.object.name())
@@ -385,15 +401,14 @@ pub(crate) async fn check(
                 .losses
                 .push(format!("{key} was accepted, but it is not there any more")),
             Some(live) if one.verdict != Verdict::Skip => {
-                let differences = compare_live(&one.object, &live);
-                let scaled = is_scaled(&one.object, &scalers);
-                if let Some(first) = differences
-                    .iter()
-                    .find(|difference| !(scaled && difference.pointer == "/spec/replicas"))
-                {
+                // What somebody or an admission webhook added takes nothing away from what was sent.
+                let lost = differences(&one.object, &live, &scalers)
+                    .into_iter()
+                    .find(|difference| !difference.added);
+                if let Some(lost) = lost {
                     report
                         .losses
-                        .push(format!("{key} is not what was sent: {}", first.pointer));
+                        .push(format!("{key} is not what was sent: {}", lost.pointer));
                 }
             }
             Some(_) => {}

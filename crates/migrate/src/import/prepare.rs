@@ -41,6 +41,11 @@ pub(crate) async fn prepare(
         objects,
         crds: chart.crds()?,
         volumes: chart.volumes()?,
+        helpers: manifest
+            .volumes
+            .iter()
+            .filter_map(|volume| Some((volume.claim.clone(), volume.helper.clone()?)))
+            .collect(),
         findings: refactored.findings,
         left_out: manifest.left_out.clone(),
         losses: manifest.losses.clone(),
@@ -116,7 +121,7 @@ async fn legacy(
             ));
         } else if volume.has_data()? {
             let stored = volume
-                .convert(&spool.join("volumes").join(&volume.claim))
+                .convert(&spool.join("volumes").join(&volume.claim), options.allow)
                 .await?;
             // The chart itself has no list by which links were checked when it was opened.
             let (checked, allow) = (stored.clone(), options.allow);
@@ -167,6 +172,7 @@ async fn legacy(
         objects,
         crds: Vec::new(),
         volumes,
+        helpers: BTreeMap::new(),
         findings: refactored.findings,
         left_out: inventory.left_out,
         losses,

@@ -10,14 +10,15 @@ use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Object};
 use openshifter_volumes::{Allow, StoredVolume};
 
-use crate::export::{ClaimState, VOLUMES_AT_ONCE, claim_state, inventory, verify};
-use crate::helper::{Door, Helpers, candidates, node_of};
-use crate::import::{Before, ImportOptions, Prepared};
+use crate::export::{VOLUMES_AT_ONCE, verify};
+use crate::helper::Door;
+use crate::import::{Before, Prepared, Work};
 use crate::journal::{At, Event};
+use crate::project::{ClaimState, claim_state, inventory};
 use crate::quiesce::{self, Quiesced};
 use crate::report::{Report, VolumeAction, VolumeEntry};
 use crate::transfer::Found;
-use crate::{MigrateError, Run, transfer};
+use crate::{MigrateError, transfer};
 
 /// What is to be done with a volume.
 #[derive(Debug)]
@@ -58,22 +59,12 @@ pub(crate) fn all_new(prepared: &Prepared) -> Vec<Decided> {
 ///
 /// # Errors
 /// When a claim holds other data and that may not be overwritten.
-pub(crate) async fn look(
-    run: &Run,
-    target: &Cluster,
-    namespace: &str,
-    helpers: &Helpers<'_>,
-    prepared: &Prepared,
-    options: &ImportOptions,
-) -> Result<Vec<Decided>, MigrateError> {
-    let pods = pods(target, namespace).await?;
-    let mut looks = stream::iter(prepared.volumes.iter().map(|(claim, stored)| {
+pub(crate) async fn look(work: Work<'_>) -> Result<Vec<Decided>, MigrateError> {
+    let pods = pods(work.target, work.namespace).await?;
+    let mut looks = stream::iter(work.prepared.volumes.iter().map(|(claim, stored)| {
         let pods = &pods;
         async move {
-            let plan = look_at(
-                run, target, namespace, helpers, prepared, options, pods, claim, stored,
-            )
-            .await?;
+            let plan = look_at(work, pods, claim, stored).await?;
             Ok::<_, MigrateError>(Decided {
                 claim: claim.clone(),
                 plan,
@@ -101,21 +92,20 @@ async fn pods(target: &Cluster, namespace: &str) -> Result<Vec<Object>, MigrateE
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one look has all of the import's context"
-)]
 async fn look_at(
-    run: &Run,
-    target: &Cluster,
-    namespace: &str,
-    helpers: &Helpers<'_>,
-    prepared: &Prepared,
-    options: &ImportOptions,
+    work: Work<'_>,
     pods: &[Object],
     claim: &str,
     stored: &StoredVolume,
 ) -> Result<Plan, MigrateError> {
+    let Work {
+        run,
+        target,
+        namespace,
+        helpers,
+        options,
+        ..
+    } = work;
     let kind = GroupKind::new("", "PersistentVolumeClaim");
     let Some(live) = target.get(&kind, Some(namespace), claim).await? else {
         return Ok(Plan::Restore);
@@ -132,27 +122,15 @@ async fn look_at(
     }
     run.progress
         .note(&format!("claim {claim} exists: comparing what it holds"));
-    let door = match helpers.running(claim, pods).await {
-        Some(door) => door,
-        None => {
-            let images = candidates(claim, &prepared.objects, options.helper_image.as_deref());
-            helpers
-                .start(claim, &images, node_of(claim, pods).as_deref(), true)
-                .await?
-        }
-    };
+    let images = work.images(claim);
+    let door = helpers.open(claim, pods, &images).await?;
     let found = transfer::scan(run, target, namespace, claim, &door, None).await;
     helpers.close(&door).await;
     let found = found?;
     if found.is_empty() {
         return Ok(Plan::Restore);
     }
-    let expected = stored.list().map_err(|source| MigrateError::Volume {
-        claim: claim.to_owned(),
-        what: "reading its list of files".to_owned(),
-        source,
-    })?;
-    let differences = transfer::differences(&expected, &found, &door, Found::There);
+    let differences = transfer::differences(claim, stored, &found, &door, Found::There)?;
     if differences.is_empty() {
         return Ok(Plan::Equal);
     }
@@ -183,23 +161,14 @@ pub(crate) fn dry_run(decided: &[Decided], report: &mut Report) {
         };
         report
             .volumes
-            .push(crate::export::without_data(&one.claim, action, detail));
+            .push(VolumeEntry::without_data(&one.claim, action, detail));
     }
 }
 
 /// Restores all volumes, and proves each by reading it back.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one step of an import has all of its context"
-)]
 pub(crate) async fn restore(
-    run: &Run,
-    target: &Cluster,
-    namespace: &str,
-    helpers: &Helpers<'_>,
-    prepared: &Prepared,
+    work: Work<'_>,
     decided: Vec<Decided>,
-    options: &ImportOptions,
     before: &Before,
     quiesced: &mut Quiesced,
     report: &mut Report,
@@ -207,24 +176,20 @@ pub(crate) async fn restore(
     if decided.is_empty() {
         return Ok(());
     }
-    let kept = keep(
-        run, target, namespace, helpers, prepared, &decided, options, before, quiesced,
-    )
-    .await?;
-    run.progress
+    let kept = keep(work, &decided, before, quiesced).await?;
+    work.run
+        .progress
         .stage(&format!("restoring {} volumes", decided.len()));
     let mut restores = stream::iter(decided.iter().filter_map(|one| {
-        let (_, stored) = prepared
+        let (_, stored) = work
+            .prepared
             .volumes
             .iter()
             .find(|(claim, _)| *claim == one.claim)?;
         let kept = kept.as_deref();
         Some(async move {
             let began = Instant::now();
-            restore_one(
-                run, target, namespace, helpers, prepared, one, stored, options,
-            )
-            .await?;
+            restore_one(work, one, stored).await?;
             let meta = stored.meta();
             Ok::<_, MigrateError>(VolumeEntry {
                 claim: one.claim.clone(),
@@ -260,29 +225,27 @@ pub(crate) async fn restore(
     first.map_or(Ok(()), Err)
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one step of an import has all of its context"
-)]
 async fn restore_one(
-    run: &Run,
-    target: &Cluster,
-    namespace: &str,
-    helpers: &Helpers<'_>,
-    prepared: &Prepared,
+    work: Work<'_>,
     one: &Decided,
     stored: &StoredVolume,
-    options: &ImportOptions,
 ) -> Result<(), MigrateError> {
+    let Work {
+        run,
+        target,
+        namespace,
+        helpers,
+        ..
+    } = work;
     let claim = one.claim.as_str();
     if !matches!(one.plan, Plan::Equal) {
-        let images = candidates(claim, &prepared.objects, options.helper_image.as_deref());
+        let images = work.images(claim);
         let door = helpers.start(claim, &images, None, false).await?;
         if matches!(one.plan, Plan::Overwrite { .. } | Plan::Rewrite) {
             transfer::wipe(target, namespace, claim, &door).await?;
         }
         let times = transfer::write(run, target, namespace, claim, &door, stored).await?;
-        prove(run, target, namespace, claim, &door, stored, times).await?;
+        prove(work, claim, &door, stored, times).await?;
         helpers.close(&door).await;
     }
     run.journal.write(Event::VolumeVerified {
@@ -294,21 +257,16 @@ async fn restore_one(
 
 /// Reads a restored volume back and compares it with the chart, file by file.
 async fn prove(
-    run: &Run,
-    target: &Cluster,
-    namespace: &str,
+    work: Work<'_>,
     claim: &str,
     door: &Door,
     stored: &StoredVolume,
     times: bool,
 ) -> Result<(), MigrateError> {
-    let found = transfer::scan(run, target, namespace, claim, door, Some(stored.tar_len())).await?;
-    let expected = stored.list().map_err(|source| MigrateError::Volume {
-        claim: claim.to_owned(),
-        what: "reading its list of files".to_owned(),
-        source,
-    })?;
-    let differences = transfer::differences(&expected, &found, door, Found::Restored { times });
+    let length = Some(stored.tar_len());
+    let found = transfer::scan(work.run, work.target, work.namespace, claim, door, length).await?;
+    let differences =
+        transfer::differences(claim, stored, &found, door, Found::Restored { times })?;
     if differences.is_empty() {
         return Ok(());
     }
@@ -320,21 +278,18 @@ async fn prove(
 
 /// Keeps the data of claims that are overwritten in a verified chart of its own, with what writes to them
 /// stopped. Gives the chart's place.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one step of an import has all of its context"
-)]
 async fn keep(
-    run: &Run,
-    target: &Cluster,
-    namespace: &str,
-    helpers: &Helpers<'_>,
-    prepared: &Prepared,
+    work: Work<'_>,
     decided: &[Decided],
-    options: &ImportOptions,
     before: &Before,
     quiesced: &mut Quiesced,
 ) -> Result<Option<PathBuf>, MigrateError> {
+    let Work {
+        run,
+        target,
+        namespace,
+        ..
+    } = work;
     let overwritten: Vec<(&str, &Object)> = decided
         .iter()
         .filter_map(|one| match &one.plan {
@@ -362,76 +317,7 @@ async fn keep(
     .await?;
     let backup = match &before.kept {
         Some(kept) => kept.clone(),
-        None => {
-            run.progress
-                .stage(&format!("keeping the data of {}", claims.join(", ")));
-            let folder = run
-                .state
-                .charts()
-                .map_err(|source| MigrateError::State { source })?;
-            let path = folder.join(format!("{namespace}-before-{}", run.id));
-            let version = target.version().await?;
-            let mut builder = ChartBuilder::create(
-                &path,
-                ChartMeta {
-                    name: format!("{namespace}-before"),
-                    app_version: None,
-                    source_cluster: target.name().to_owned(),
-                    source_namespace: namespace.to_owned(),
-                    created: jiff::Timestamp::now(),
-                    tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-                    quiesced: true,
-                    kubernetes_version: Some(version.kubernetes),
-                    openshift_version: version.openshift.clone(),
-                },
-            )?;
-            for claim in &claims {
-                let images = candidates(claim, &prepared.objects, options.helper_image.as_deref());
-                let door = helpers.start(claim, &images, None, true).await?;
-                let directory = builder.volume_dir(claim);
-                let read =
-                    transfer::read(run, target, namespace, claim, &door, &directory, false).await?;
-                helpers.close(&door).await;
-                builder.add_volume(claim, &read.recorded, VolumeNote::default())?;
-            }
-            let raw: Vec<Object> = overwritten
-                .iter()
-                .map(|(_, live)| (*live).clone())
-                .collect();
-            let source = openshifter_refactor::Source {
-                namespace: namespace.to_owned(),
-                openshift: version.openshift.is_some(),
-            };
-            let refactored = openshifter_refactor::refactor(
-                &raw,
-                &source,
-                &openshifter_refactor::Choices::default(),
-            );
-            let objects: Vec<Object> = refactored
-                .objects
-                .iter()
-                .map(|entry| entry.object.clone())
-                .collect();
-            let chart = builder.finish(Content {
-                raw: &raw,
-                crds: &[],
-                prepared: &objects,
-                knobs: &refactored.knobs,
-                values: &refactored.values,
-                left_out: &[],
-                unlisted: &[],
-                losses: &[],
-            })?;
-            verify(
-                chart,
-                Allow {
-                    devices: true,
-                    escaping_links: true,
-                },
-            )
-            .await?;
-            path
-        }
+        None => back_up(work, &overwritten).await?,
     };
     for claim in claims {
         run.journal.write(Event::VolumeOverwriting {
@@ -440,4 +326,78 @@ async fn keep(
         })?;
     }
     Ok(Some(backup))
+}
+
+/// Writes a chart of claims alone, with their data, and verifies it.
+async fn back_up(work: Work<'_>, claims: &[(&str, &Object)]) -> Result<PathBuf, MigrateError> {
+    let Work {
+        run,
+        target,
+        namespace,
+        helpers,
+        ..
+    } = work;
+    let names: Vec<&str> = claims.iter().map(|(claim, _)| *claim).collect();
+    run.progress
+        .stage(&format!("keeping the data of {}", names.join(", ")));
+    let folder = run
+        .state
+        .charts()
+        .map_err(|source| MigrateError::State { source })?;
+    let path = folder.join(format!("{namespace}-before-{}", run.id));
+    let version = target.version().await?;
+    let openshift = version.openshift.is_some();
+    let mut builder = ChartBuilder::create(
+        &path,
+        ChartMeta {
+            name: format!("{namespace}-before"),
+            app_version: None,
+            source_cluster: target.name().to_owned(),
+            source_namespace: namespace.to_owned(),
+            created: jiff::Timestamp::now(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            quiesced: true,
+            kubernetes_version: Some(version.kubernetes),
+            openshift_version: version.openshift,
+        },
+    )?;
+    for (claim, _) in claims {
+        let door = helpers
+            .start(claim, &work.images(claim), None, true)
+            .await?;
+        let directory = builder.volume_dir(claim);
+        let read = transfer::read(run, target, namespace, claim, &door, &directory, false).await?;
+        helpers.close(&door).await;
+        let note = VolumeNote {
+            helper: Some(door.made_of),
+            ..VolumeNote::default()
+        };
+        builder.add_volume(claim, &read.recorded, note)?;
+    }
+    let raw: Vec<Object> = claims.iter().map(|(_, live)| (*live).clone()).collect();
+    let source = openshifter_refactor::Source {
+        namespace: namespace.to_owned(),
+        openshift,
+    };
+    let choices = openshifter_refactor::Choices::default();
+    let refactored = openshifter_refactor::refactor(&raw, &source, &choices);
+    let prepared: Vec<Object> = refactored
+        .objects
+        .iter()
+        .map(|entry| entry.object.clone())
+        .collect();
+    let chart = builder.finish(Content {
+        raw: &raw,
+        prepared: &prepared,
+        knobs: &refactored.knobs,
+        values: &refactored.values,
+        ..Content::default()
+    })?;
+    // It is the user's own data; who imports it decides anew.
+    let own = Allow {
+        devices: true,
+        escaping_links: true,
+    };
+    verify(chart, own).await?;
+    Ok(path)
 }

@@ -118,7 +118,7 @@ struct Job {
     live: Arc<Live>,
     run: Run,
     plan: PolicyPlan,
-    _held: Vec<Held>,
+    held: Vec<Held>,
 }
 
 async fn begin(
@@ -163,7 +163,7 @@ async fn begin(
         live,
         run,
         plan,
-        _held: held,
+        held,
     })
 }
 
@@ -194,15 +194,21 @@ fn job_body(id: RunId, options: &MigrateOptions, source: Side, target: Side) -> 
 }
 
 async fn carry_out(app: App, ends: Ends, options: MigrateOptions, job: Job) {
+    let Job {
+        live,
+        run,
+        plan,
+        held,
+    } = job;
     let work = async {
         let ended = migrate(
-            &job.run,
+            &run,
             &ends.source,
             &ends.source_project,
             &ends.target,
             &ends.target_project,
             &options,
-            &job.plan,
+            &plan,
         )
         .await;
         Ok(match ended {
@@ -214,14 +220,16 @@ async fn carry_out(app: App, ends: Ends, options: MigrateOptions, job: Job) {
         .await
         .unwrap_or_else(|problem| {
             // Only a panic ends here. What it left is found by the run's journal.
-            let body = job.live.body();
-            let mut report = Report::new(job.run.id.clone(), &body.operation);
+            let body = live.body();
+            let mut report = Report::new(run.id.clone(), &body.operation);
             report.source = Some(body.source);
             report.target = Some(body.target);
             report.fail(problem.message, true);
             report
         });
-    let body = job.live.end(report);
+    // Whoever hears that the job has ended finds its projects free.
+    drop(held);
+    let body = live.end(report);
     app.jobs.end(&body);
     tracing::info!(job = %body.id, state = ?body.state, "a job ended");
 }

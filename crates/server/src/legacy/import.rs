@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use http::header;
 use openshifter_cluster::Cluster;
 use openshifter_migrate::{
-    Action, Allow, ImportOptions, Outcome, Report, Run, VolumeAction, import, open_chart,
+    Action, ImportOptions, Outcome, Report, Run, VolumeAction, import, open_chart,
 };
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
@@ -98,12 +98,15 @@ async fn receive_and_import(
             .state
             .spool()
             .map_err(|error| Problem::local_io("the spool cannot be used", &error))?;
-        let chart = open_chart(&upload, spool.path(), Allow::default()).await?;
+        let chart = open_chart(&upload, spool.path(), app.leave.volumes).await?;
         let options = ImportOptions {
             helper_image: app.helper_image.clone(),
             origin: Some(upload.clone()),
             // Round trips by these routes rely on it: their delete leaves the claims. A backup is kept.
             overwrite_data: true,
+            allow_crds: app.leave.crds,
+            allow_beyond_project: app.leave.beyond_project,
+            allow: app.leave.volumes,
             ..ImportOptions::default()
         };
         import(&run, &chart, cluster, project, &options)

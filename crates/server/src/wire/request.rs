@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use openshifter_cluster::{Access, ClusterError, Credentials, Trust};
-use openshifter_migrate::{Existing, ExportOptions, ImportOptions, MigrateOptions, Policy};
+use openshifter_migrate::{Allow, Existing, ExportOptions, ImportOptions, MigrateOptions, Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
@@ -90,6 +90,13 @@ pub struct MigrationRequest {
     /// Whether CustomResourceDefinitions may be created.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_crds: bool,
+    /// Whether the application may hold what grants rights beyond the project: privileged pods, grants of security
+    /// context constraints.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_beyond_project: bool,
+    /// Whether volumes may hold device nodes. Links out of a volume come along: the volumes are the user's own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_devices: bool,
     /// An image with `sh`, `sleep` and `tar` for helper pods; the service's own choice otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helper_image: Option<String>,
@@ -199,6 +206,8 @@ impl MigrationRequest {
             overwrite_data: false,
             existing: WhatExists::Fail,
             allow_crds: false,
+            allow_beyond_project: false,
+            allow_devices: false,
             helper_image: None,
             patience_seconds: None,
             plan_digest: None,
@@ -231,6 +240,11 @@ impl MigrationRequest {
             helper_image,
             overwrite_data: self.overwrite_data,
             allow_crds: self.allow_crds,
+            allow_beyond_project: self.allow_beyond_project,
+            allow: Allow {
+                devices: self.allow_devices,
+                ..Allow::default()
+            },
             existing: match self.existing {
                 WhatExists::Fail => Existing::Fail,
                 WhatExists::Skip => Existing::Skip,
@@ -292,6 +306,19 @@ mod tests {
         let again: MigrationRequest = serde_json::from_str(&again).unwrap();
         assert_eq!(again.source.password.unwrap().expose_secret(), "hunter2");
         assert_eq!(again.existing, WhatExists::Apply);
+    }
+
+    #[test]
+    fn what_needs_leave_is_refused_unless_it_is_given() {
+        let end = || EndpointSpec::default();
+        let mut request = MigrationRequest::new(end(), end(), Policy::Copy);
+        let import = request.options(None).unwrap().import;
+        assert!(!import.allow_crds && !import.allow_beyond_project);
+        assert_eq!(import.allow, Allow::default());
+        request.allow_beyond_project = true;
+        request.allow_devices = true;
+        let import = request.options(None).unwrap().import;
+        assert!(import.allow_beyond_project && import.allow.devices && !import.allow_crds);
     }
 
     #[tokio::test]

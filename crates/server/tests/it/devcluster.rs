@@ -87,10 +87,33 @@ impl Dev {
         self.inner.store().list(&tokens, None).len()
     }
 
+    /// Ends all logins, as time would.
+    pub(crate) fn revoke_logins(&self) {
+        let tokens =
+            openshifter_apiserver::ResourceId::new("oauth.openshift.io", "oauthaccesstokens");
+        let store = self.inner.store();
+        for token in store.list(&tokens, None) {
+            let name = token["metadata"]["name"].as_str().unwrap();
+            store
+                .delete(&tokens, None, name, Default::default())
+                .unwrap();
+        }
+    }
+
     /// How many pods a project has, helper pods included.
     pub(crate) fn pods(&self, project: &str) -> usize {
         let pods = openshifter_apiserver::ResourceId::core("pods");
         self.inner.store().list(&pods, Some(project)).len()
+    }
+
+    /// Changes an object, as a user would.
+    pub(crate) async fn patch(&self, project: &str, kind: &GroupKind, name: &str, change: &Value) {
+        let cluster = Cluster::connect(&self.access()).await.unwrap();
+        cluster
+            .merge_patch(kind, Some(project), name, change)
+            .await
+            .unwrap();
+        cluster.logout().await.unwrap();
     }
 
     /// Deploys the guestbook with these entries into a new project.
@@ -104,24 +127,38 @@ impl Dev {
                 .await
                 .unwrap();
         }
+        cluster.logout().await.unwrap();
+        for entry in entries {
+            self.write_entry(project, entry).await;
+        }
+        self.settled(project).await;
+    }
+
+    /// Waits until the guestbook answers.
+    pub(crate) async fn settled(&self, project: &str) {
+        let cluster = Cluster::connect(&self.access()).await.unwrap();
+        self.served(&cluster, project).await;
+        cluster.logout().await.unwrap();
+    }
+
+    /// Writes into the guestbook.
+    pub(crate) async fn write_entry(&self, project: &str, entry: &str) {
+        let cluster = Cluster::connect(&self.access()).await.unwrap();
         let host = self.served(&cluster, project).await;
         cluster.logout().await.unwrap();
-        let http = reqwest::Client::builder()
+        let answer = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
+            .unwrap()
+            .post(format!("http://{}/entries", self.inner.router_addr()))
+            .header("host", &host)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("name=Ada&message={entry}"))
+            .send()
+            .await
             .unwrap();
-        for entry in entries {
-            let answer = http
-                .post(format!("http://{}/entries", self.inner.router_addr()))
-                .header("host", &host)
-                .header("content-type", "application/x-www-form-urlencoded")
-                .body(format!("name=Ada&message={entry}"))
-                .send()
-                .await
-                .unwrap();
-            assert_eq!(answer.status(), 303);
-        }
+        assert_eq!(answer.status(), 303);
     }
 
     /// Puts a file of random bytes of this size into the volume of the guestbook.

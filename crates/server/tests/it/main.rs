@@ -6,6 +6,8 @@
 )]
 
 mod clusters;
+#[expect(dead_code, reason = "the tests of migrations use more of it")]
 mod devcluster;
+mod full_disk;
 mod routes;
 mod support;

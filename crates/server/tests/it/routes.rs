@@ -1,7 +1,12 @@
 //! Paths, refusals and protections of the service.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use openshifter_chart::{ChartBuilder, ChartMeta, Content};
+use openshifter_objects::Object;
+use serde_json::json;
 
 use crate::support::{Answer, Gate, Service};
 
@@ -130,6 +135,46 @@ async fn a_wrong_password_is_401_and_no_upload_is_kept() {
     assert_eq!((gate.logins(), gate.logouts()), (0, 0));
     assert!(service.left_in("runs").is_empty());
     service.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_reaches_beyond_the_project_needs_a_leave_at_the_start() {
+    let gate = Gate::open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let chart = privileged_chart(folder.path()).await;
+    let place = format!("/import/{}/shop/dev/hunter2", gate.base());
+    let closed = Service::start().await;
+    let refused = closed.ask("POST", &place, &[], &chart).await;
+    insta::assert_snapshot!(refused.line(), @"422 the chart holds Pod/agent (its pods reach into the node: privileged containers), which reach beyond the project; nothing was changed: look at them, and start the service with --allow beyond-project (legacy routes) or send allowBeyondProject (/v1)");
+    let open = Service::with(|config| config.leave.beyond_project = true).await;
+    let let_in = open.ask("POST", &place, &[], &chart).await;
+    // That the gate cannot make a project is another matter.
+    assert!(!let_in.body.contains("beyond"), "{}", let_in.line());
+    assert_eq!((gate.logins(), gate.logouts()), (2, 2));
+    for service in [closed, open] {
+        service.server.stop().await;
+    }
+}
+
+/// An archive of a chart whose pods reach into the node.
+async fn privileged_chart(folder: &Path) -> Vec<u8> {
+    let object = Object::from_value(json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "agent", "namespace": "shop"},
+        "spec": {"containers": [{"name": "c", "image": "i", "securityContext": {"privileged": true}}]},
+    }))
+    .unwrap();
+    let builder = ChartBuilder::create(folder.join("shop"), ChartMeta::new("shop")).unwrap();
+    let content = Content {
+        raw: std::slice::from_ref(&object),
+        prepared: std::slice::from_ref(&object),
+        ..Content::default()
+    };
+    let chart = builder.finish(content).unwrap();
+    let archive = folder.join("shop.tgz");
+    openshifter_chart::pack_to_file(chart.dir(), &archive)
+        .await
+        .unwrap();
+    std::fs::read(archive).unwrap()
 }
 
 #[tokio::test]

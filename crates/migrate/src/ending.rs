@@ -1,0 +1,52 @@
+//! How an operation ends: its report is closed, kept, and says the ways on.
+
+use crate::error::{Ended, Failed};
+use crate::journal::Event;
+use crate::{MigrateError, Report, Run};
+
+/// Closes the report of an operation, however it ended.
+pub(crate) fn ended(run: &Run, mut report: Report, result: Result<(), MigrateError>) -> Ended {
+    match result {
+        Ok(()) => {
+            report.finish();
+            note_end(run, &report);
+            Ok(report)
+        }
+        Err(error) => {
+            let changed = run.journal.changed_something();
+            report.fail(error.chain(), changed);
+            if let Some(hint) = error.hint() {
+                report.next.push(hint);
+            }
+            if changed {
+                report.next.push(format!(
+                    "openshifter undo {} takes back what this run changed",
+                    run.id
+                ));
+                if report.operation == "import" {
+                    report
+                        .next
+                        .push(format!("openshifter resume {} goes on", run.id));
+                }
+            }
+            note_end(run, &report);
+            Err(Box::new(Failed { error, report }))
+        }
+    }
+}
+
+fn note_end(run: &Run, report: &Report) {
+    // The run is over either way; a full disk here must not hide how it ended.
+    if let Err(error) = run.journal.write(Event::Finished {
+        status: report.exit_status(),
+    }) {
+        tracing::warn!(%error, "the end of the run could not be journaled");
+    }
+    let path = run.journal.path().with_file_name("report.json");
+    let written = serde_json::to_vec_pretty(report)
+        .map_err(std::io::Error::other)
+        .and_then(|json| crate::state::write_private(&path, &json));
+    if let Err(error) = written {
+        tracing::warn!(%error, "the report could not be kept");
+    }
+}
