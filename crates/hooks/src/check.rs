@@ -1,0 +1,284 @@
+//! `check`: looks for what will go wrong with a source tree's hooks before a build finds out. Nothing is run.
+
+mod environment;
+mod jobs;
+mod names;
+mod script;
+mod words;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use crate::say;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The build, the start or a hook will fail.
+    Error,
+    /// Probably not what was meant.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// One thing that is wrong, or probably is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// In the tree
+    pub path: PathBuf,
+    /// From 1, where a line is meant
+    pub line: Option<usize>,
+    /// How bad it is
+    pub severity: Severity,
+    /// What it is and what to do
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:", self.path.display())?;
+        if let Some(line) = self.line {
+            write!(formatter, "{line}:")?;
+        }
+        write!(formatter, " {}: {}", self.severity, self.message)
+    }
+}
+
+/// What is found, in a tree.
+#[derive(Debug)]
+struct Findings<'a> {
+    root: &'a Path,
+    all: Vec<Finding>,
+}
+
+impl Findings<'_> {
+    fn add(
+        &mut self,
+        path: &Path,
+        line: Option<usize>,
+        severity: Severity,
+        message: impl Into<String>,
+    ) {
+        self.all.push(Finding {
+            path: path.strip_prefix(self.root).unwrap_or(path).to_owned(),
+            line,
+            severity,
+            message: message.into(),
+        });
+    }
+
+    fn error(&mut self, path: &Path, line: Option<usize>, message: impl Into<String>) {
+        self.add(path, line, Severity::Error, message);
+    }
+
+    fn warning(&mut self, path: &Path, line: Option<usize>, message: impl Into<String>) {
+        self.add(path, line, Severity::Warning, message);
+    }
+}
+
+/// Checks the hooks, jobs and `.s2i` files of a source tree. Findings come sorted by file and line.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let tree = tempfile::tempdir()?;
+/// let hooks = tree.path().join(".s2i/action_hooks");
+/// std::fs::create_dir_all(&hooks)?;
+/// std::fs::write(hooks.join("deploy"), "#!/bin/bash\nset -e\n")?;
+/// let findings = openshifter_hooks::check(tree.path());
+/// assert!(findings.iter().any(|finding| finding.message.contains("not executable")));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn check(root: &Path) -> Vec<Finding> {
+    let mut findings = Findings { root, all: vec![] };
+    let s2i = root.join(".s2i");
+    let hooks = names::check(&s2i.join("action_hooks"), &mut findings);
+    jobs::check(&s2i, &mut findings);
+    environment::check(&s2i.join("environment"), &mut findings);
+    entry_points(&s2i, hooks, &mut findings);
+    let old = root.join(".openshift/action_hooks");
+    for path in sorted(&old) {
+        if path.is_file()
+            && !s2i
+                .join("action_hooks")
+                .join(path.file_name().unwrap_or_default())
+                .exists()
+        {
+            findings.warning(&path, None, "hooks of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them");
+        }
+    }
+    let mut all = findings.all;
+    all.sort_by(|one, other| {
+        (&one.path, one.line, one.severity).cmp(&(&other.path, other.line, other.severity))
+    });
+    all
+}
+
+/// Hooks are run by the runner, and that by the two scripts that replace the builder's.
+fn entry_points(s2i: &Path, hooks: bool, findings: &mut Findings<'_>) {
+    for name in ["assemble", "run"] {
+        let path = s2i.join("bin").join(name);
+        match fs::read(&path) {
+            Ok(content) => {
+                if shell_has_carriage_return(&content) {
+                    findings.error(&path, None, "Windows line ends (CRLF): it cannot be run; convert it to plain line ends");
+                }
+                let text = String::from_utf8_lossy(&content);
+                if hooks && !hands_over(&text, name) {
+                    findings.warning(&path, None, format!("does not call `openshifter-image {name}`, so its hooks are not run"));
+                }
+            }
+            Err(_) if hooks => findings.warning(&path, None, format!("is missing, so that the builder's own {name} runs and no hooks; see docs/image-runner.md for its two lines")),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whether a script calls the runner for this command, under whatever name.
+fn hands_over(text: &str, command: &str) -> bool {
+    let runner = ["powershift", "openshifter-image", "openshifter image"]
+        .iter()
+        .any(|name| text.contains(name));
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    runner
+        && code
+            .flat_map(str::split_whitespace)
+            .any(|word| word == command)
+}
+
+fn shell_has_carriage_return(content: &[u8]) -> bool {
+    content.windows(2).any(|pair| pair == b"\r\n")
+}
+
+/// The entries of a folder, none where there is none.
+fn sorted(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    entries.sort();
+    entries
+}
+
+/// The command: prints the findings; 1 when one is an error, 2 when there is nothing to check.
+pub(crate) fn command(folder: &Path, json: bool) -> ExitCode {
+    if !folder.is_dir() {
+        say::error(&format!("{} is no folder", folder.display()));
+        return ExitCode::from(2);
+    }
+    let findings = check(folder);
+    for finding in &findings {
+        say::line(&if json {
+            as_json(finding)
+        } else {
+            finding.to_string()
+        });
+    }
+    let errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .count();
+    if !json {
+        let warnings = findings.len() - errors;
+        say::line(&format!("{errors} errors, {warnings} warnings"));
+    }
+    ExitCode::from(u8::from(errors > 0))
+}
+
+fn as_json(finding: &Finding) -> String {
+    let line = finding
+        .line
+        .map_or_else(|| "null".to_owned(), |line| line.to_string());
+    format!(
+        "{{\"path\":{},\"line\":{line},\"severity\":\"{}\",\"message\":{}}}",
+        say::quoted(&finding.path.to_string_lossy()),
+        finding.severity,
+        say::quoted(&finding.message)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A tree of files; a name that ends in `*` is executable.
+    pub(super) fn findings(files: &[(&str, &str)]) -> String {
+        let tree = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = tree.path().join(name.trim_end_matches('*'));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            let mode = if name.ends_with('*') { 0o755 } else { 0o644 };
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let all: Vec<String> = check(tree.path()).iter().map(ToString::to_string).collect();
+        all.join("\n")
+    }
+
+    #[test]
+    fn a_good_tree_has_no_findings() {
+        let files = [
+            (
+                ".s2i/bin/assemble",
+                "#!/bin/bash\nexec powershift image assemble\n",
+            ),
+            (".s2i/bin/run", "#!/bin/bash\nexec openshifter-image run\n"),
+            (
+                ".s2i/action_hooks/deploy*",
+                "#!/bin/bash\nset -eo pipefail\npowershift image migrate\n",
+            ),
+            (
+                ".s2i/action_hooks/ready*",
+                "#!/usr/bin/env python3\nexit(0)\n",
+            ),
+            (".s2i/action_hooks/deploy_env", "LOGLEVEL=${LOGLEVEL:-1}\n"),
+            (
+                ".s2i/jobs/hourly/clean*",
+                "#!/bin/sh\nset -e\nrm -rf /tmp/x\n",
+            ),
+            (".s2i/environment", "# comment\nAPP_CONFIG=x\n"),
+        ];
+        insta::assert_snapshot!(findings(&files), @"");
+    }
+
+    #[test]
+    fn nothing_runs_hooks_by_itself() {
+        let hook = (".s2i/action_hooks/deploy*", "#!/bin/bash\nset -e\n");
+        insta::assert_snapshot!(findings(&[hook, (".s2i/bin/run", "#!/bin/bash\nexec /usr/libexec/s2i/run\n")]), @"
+        .s2i/bin/assemble: warning: is missing, so that the builder's own assemble runs and no hooks; see docs/image-runner.md for its two lines
+        .s2i/bin/run: warning: does not call `openshifter-image run`, so its hooks are not run
+        ");
+    }
+
+    #[test]
+    fn old_trees_are_recognised() {
+        insta::assert_snapshot!(findings(&[(".openshift/action_hooks/deploy*", "")]), @".openshift/action_hooks/deploy: warning: hooks of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them");
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let finding = Finding {
+            path: "a".into(),
+            line: Some(3),
+            severity: Severity::Warning,
+            message: "\"b\"".into(),
+        };
+        insta::assert_snapshot!(as_json(&finding), @r#"{"path":"a","line":3,"severity":"warning","message":"\"b\""}"#);
+    }
+}

@@ -1,0 +1,214 @@
+//! Commands and variables in shell code that V3 has no more, and what environment files must not do.
+
+use std::path::Path;
+
+use super::Findings;
+use super::script::Kind;
+
+/// A command that is gone, and what to do.
+const GONE: [(&str, &str); 18] = [
+    ("rhc", "is V2's client; use oc from outside"),
+    ("rhcsh", "is V2's shell"),
+    ("gear", "is V2's; a container is its one process"),
+    (
+        "ctl_app",
+        "is V2's; a container is started and stopped as a whole",
+    ),
+    (
+        "ctl_all",
+        "is V2's; a container is started and stopped as a whole",
+    ),
+    (
+        "tail_all",
+        "is V2's; write to standard output and use oc logs",
+    ),
+    ("client_message", "is V2's; use echo"),
+    ("client_result", "is V2's; use echo"),
+    ("client_error", "is V2's; use echo to standard error"),
+    ("oo-ruby", "is V2's; use ruby"),
+    ("oo-admin-ctl-gears", "is V2's"),
+    ("easy_install", "is gone; use pip"),
+    ("pip-2.7", "is gone; use pip"),
+    ("pip2", "is gone; use pip"),
+    ("python2", "is gone; use python"),
+    ("python2.7", "is gone; use python"),
+    ("syncdb", "is gone since Django 1.9; use migrate"),
+    (
+        "sudo",
+        "is not to be had in a container that runs as an arbitrary user",
+    ),
+];
+
+/// Text that shows a way of V2's, and what to do.
+const PHRASES: [(&str, &str); 4] = [
+    (
+        "/virtenv/bin/activate",
+        "the virtual environment of V2 is not there; the image's own is active already",
+    ),
+    (
+        "OPENSHIFT_CARTRIDGE_SDK_BASH",
+        "V2's functions for cartridges are not there",
+    ),
+    (
+        "/var/lib/openshift/",
+        "V2's folders are not there; use /opt/app-root/src/ and the data volume",
+    ),
+    (
+        "/app-root/runtime/",
+        "V2's folders are not there; use /opt/app-root/src/",
+    ),
+];
+
+pub(super) fn check(path: &Path, text: &str, kind: Kind, findings: &mut Findings<'_>) {
+    let mut here: Option<String> = None;
+    let mut depth = 0_usize;
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim_end_matches('\r');
+        if let Some(end) = &here {
+            if line.trim_start_matches('\t') == end {
+                here = None;
+            }
+            continue;
+        }
+        here = here_document(line);
+        let code = without_comment(line);
+        let number = Some(at + 1);
+        for (phrase, advice) in PHRASES {
+            if code.contains(phrase) {
+                findings.warning(path, number, format!("`{phrase}`: {advice}"));
+            }
+        }
+        for word in
+            code.split(|char: char| !(char.is_ascii_alphanumeric() || "_-./".contains(char)))
+        {
+            let name = word.rsplit('/').next().unwrap_or_default();
+            if let Some((name, advice)) = GONE.iter().find(|(gone, _)| *gone == name) {
+                findings.error(path, number, format!("`{name}` {advice}"));
+            }
+        }
+        if kind == Kind::Environment {
+            depth = (depth + code.matches('{').count() + code.matches('(').count())
+                .saturating_sub(code.matches('}').count() + code.matches(')').count());
+            environment_line(path, number, &code, depth == 0, findings);
+        }
+    }
+}
+
+/// A file that bash sources into the runner's own shell.
+fn environment_line(
+    path: &Path,
+    line: Option<usize>,
+    code: &str,
+    outside: bool,
+    findings: &mut Findings<'_>,
+) {
+    let commands = code
+        .split([';', '&', '|'])
+        .map(|command| {
+            let words = command.split_whitespace();
+            words
+                .skip_while(|word| matches!(*word, "then" | "else" | "do" | "{" | "!"))
+                .collect::<Vec<_>>()
+        })
+        .filter(|words| !words.is_empty());
+    for words in commands {
+        match words[0] {
+            "exit" if outside => findings.error(
+                path,
+                line,
+                "`exit` ends the command as an error; use return",
+            ),
+            "exec" if outside && words.len() > 1 && !words[1].contains(['<', '>']) => {
+                findings.error(
+                    path,
+                    line,
+                    "`exec` replaces the command that is to be started",
+                );
+            }
+            "echo" | "printf" if !code.contains('>') && !code.contains("$(") && outside => {
+                findings.warning(path, line, "prints something at each command and probe; better send it to standard error, or leave it out");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The end of a here-document that begins in this line.
+fn here_document(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once("<<")?;
+    if rest.starts_with('<') {
+        return None;
+    }
+    let word: String = rest
+        .trim_start_matches('-')
+        .trim_start()
+        .trim_start_matches(['"', '\'', '\\'])
+        .chars()
+        .take_while(|char| char.is_ascii_alphanumeric() || *char == '_')
+        .collect();
+    (!word.is_empty()).then_some(word)
+}
+
+/// Cuts off a comment: a `#` at the beginning of a word, outside quotes as far as one line tells.
+fn without_comment(line: &str) -> String {
+    let mut quote = None;
+    let mut previous = ' ';
+    for (at, char) in line.char_indices() {
+        match (quote, char) {
+            (Some(open), char) if open == char => quote = None,
+            (None, '"' | '\'') => quote = Some(char),
+            (None, '#') if previous.is_whitespace() || ";&|(".contains(previous) => {
+                return line[..at].to_owned();
+            }
+            _ => {}
+        }
+        previous = char;
+    }
+    line.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::tests::findings;
+
+    const ENTRY: [(&str, &str); 2] = [
+        (".s2i/bin/assemble", "powershift image assemble"),
+        (".s2i/bin/run", "powershift image run"),
+    ];
+
+    #[test]
+    fn commands_of_v2() {
+        let body = "#!/bin/bash\nset -e\n# rhc is not called here\nsource $OPENSHIFT_HOMEDIR/python/virtenv/bin/activate\n\
+                    python manage.py syncdb --noinput # rhc\nif true; then gear restart; fi\ncat <<END\nrhc app show\nEND\necho 'gears'\n";
+        let files = [ENTRY[0], ENTRY[1], (".s2i/action_hooks/deploy*", body)];
+        insta::assert_snapshot!(findings(&files), @"
+        .s2i/action_hooks/deploy:4: warning: `/virtenv/bin/activate`: the virtual environment of V2 is not there; the image's own is active already
+        .s2i/action_hooks/deploy:5: error: `syncdb` is gone since Django 1.9; use migrate
+        .s2i/action_hooks/deploy:6: error: `gear` is V2's; a container is its one process
+        ");
+    }
+
+    #[test]
+    fn environment_files() {
+        let body = "A=1\nif [ -z \"$A\" ]; then exit 1; fi\nexec 2>/dev/null\nexec python\n\
+                    f() {\n  echo inside\n  ( exit 3 )\n}\nB=$(echo x)\necho done\necho done >&2\n";
+        let files = [ENTRY[0], ENTRY[1], (".s2i/action_hooks/deploy_env", body)];
+        insta::assert_snapshot!(findings(&files), @"
+        .s2i/action_hooks/deploy_env:2: error: `exit` ends the command as an error; use return
+        .s2i/action_hooks/deploy_env:4: error: `exec` replaces the command that is to be started
+        .s2i/action_hooks/deploy_env:10: warning: prints something at each command and probe; better send it to standard error, or leave it out
+        ");
+    }
+
+    #[test]
+    fn comments() {
+        assert_eq!(without_comment("a # b"), "a ");
+        assert_eq!(
+            without_comment("a#b ${x#y} '# c' \"# d\""),
+            "a#b ${x#y} '# c' \"# d\""
+        );
+        assert_eq!(here_document("cat <<-'EOF' > x").as_deref(), Some("EOF"));
+        assert_eq!(here_document("cat <<< word"), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! The environment as a value: read once, changed by steps, given whole to what is started.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+
+/// Set by whoever evaluated `deploy_env`, to anything but the empty string.
+pub(crate) const MARKER: &str = "S2I_MARKERS_ENVIRON";
+/// The builder's scripts.
+pub(crate) const SCRIPTS_PATH: &str = "S2I_SCRIPTS_PATH";
+/// The application's root folder.
+pub(crate) const APPLICATION_PATH: &str = "S2I_APPLICATION_PATH";
+/// Its source folder, where every command runs.
+pub(crate) const SOURCE_PATH: &str = "S2I_SOURCE_PATH";
+
+/// Names and values of all variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Environ(BTreeMap<OsString, OsString>);
+
+impl Environ {
+    /// This process's.
+    pub(crate) fn of_process() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
+    /// The value, unless it is empty: the original takes empty variables for unset ones.
+    pub(crate) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0
+            .get(OsStr::new(name))
+            .map(OsString::as_os_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<OsString>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.0.iter()
+    }
+
+    /// Names of the variables in which bash hands on functions.
+    pub(crate) fn functions(&self) -> Vec<OsString> {
+        self.0
+            .keys()
+            .filter(|name| is_function(name))
+            .cloned()
+            .collect()
+    }
+
+    /// Drops the functions that are not in `keep`: allexport has exported them along with the variables.
+    pub(crate) fn drop_functions(&mut self, keep: &[OsString]) {
+        self.0
+            .retain(|name, _| !is_function(name) || keep.contains(name));
+    }
+}
+
+fn is_function(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(b"BASH_FUNC_")
+}
+
+#[cfg(test)]
+impl<const N: usize> From<[(&str, &str); N]> for Environ {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.into(), value.into());
+        Self(pairs.map(owned).into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inherited_functions_stay_and_new_ones_go() {
+        let mut environ = Environ::from([
+            ("BASH_FUNC_module%%", "() { :; }"),
+            ("BASH_FUNC_helper%%", "() { :; }"),
+            ("A", "1"),
+        ]);
+        environ.drop_functions(&["BASH_FUNC_module%%".into()]);
+        assert_eq!(
+            environ,
+            Environ::from([("BASH_FUNC_module%%", "() { :; }"), ("A", "1")])
+        );
+    }
+
+    #[test]
+    fn empty_is_unset() {
+        assert_eq!(Environ::from([("A", "")]).get("A"), None);
+    }
+}

@@ -1,0 +1,378 @@
+//! Takes the steps of a command, or prints them.
+
+mod jobs;
+mod trace;
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::args::{self, Action, Invocation, Resume};
+use crate::environ::{Environ, MARKER};
+use crate::error::Error;
+use crate::init::PostDeploy;
+use crate::layout::Layout;
+use crate::plan::{self, Become, Environment, Hook, Step};
+use crate::say::{Event, Log};
+use crate::script::Presence;
+use crate::shell::Wish;
+use crate::supervise::Signals;
+use crate::user::ContainerUser;
+use crate::{
+    assemble, check, clock, help, init, permissions, program, say, script, shell, supervise,
+};
+
+/// Runs the program whose words these are, `argv[0]` first, and returns its exit status, unless the process becomes
+/// another program. The words may begin with `image`, as in `openshifter image run` and `powershift image run`.
+pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let invocation = match args::parse(argv.into_iter().collect()) {
+        Ok(invocation) => invocation,
+        Err(error) => {
+            say::failure(&error);
+            say::error("`--help` lists what there is.");
+            return ExitCode::from(error.status());
+        }
+    };
+    match &invocation.action {
+        Action::Help => {
+            say::line(help::TEXT);
+            return ExitCode::SUCCESS;
+        }
+        Action::Version => {
+            say::line(concat!("openshifter-image ", env!("CARGO_PKG_VERSION")));
+            return ExitCode::SUCCESS;
+        }
+        Action::Check { folder, json } => return check::command(folder, *json),
+        _ => {}
+    }
+    let result = Runner::new(invocation).and_then(|mut runner| runner.run());
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            if error.speaks() {
+                say::failure(&error);
+            }
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+struct Runner {
+    invocation: Invocation,
+    environ: Environ,
+    layout: Layout,
+    signals: Option<Signals>,
+    log: Log,
+    /// The working directory as a shell knows it, before it is set to the source folder.
+    pwd: Option<OsString>,
+}
+
+impl Runner {
+    fn new(invocation: Invocation) -> Result<Self, Error> {
+        let mut environ = Environ::of_process();
+        if let Some(resume) = &invocation.resume {
+            environ.drop_functions(&resume.functions);
+        }
+        let layout = Layout::of(&environ, Path::exists);
+        let pwd = environ.get("PWD").map(OsStr::to_owned);
+        layout.export(&mut environ);
+        Ok(Self {
+            log: Log {
+                json: invocation.options.json,
+            },
+            invocation,
+            environ,
+            layout,
+            signals: None,
+            pwd,
+        })
+    }
+
+    fn run(&mut self) -> Result<u8, Error> {
+        let steps = plan::steps(
+            &self.invocation.action,
+            &self.layout,
+            self.invocation.options.init,
+        );
+        let first = match &self.invocation.resume {
+            Some(resume) => {
+                let done = resume.step;
+                if let Some(Step::Environment(Environment {
+                    file: Some(file), ..
+                })) = steps.get(done)
+                    && file.is_file()
+                {
+                    self.event("environment", file, resume.began, Some(0));
+                }
+                done + 1
+            }
+            None => 0,
+        };
+        for (number, step) in steps.iter().enumerate().skip(first) {
+            if self.invocation.options.trace {
+                self.trace(step)?;
+                continue;
+            }
+            if let Some(status) = self.step(number, step)? {
+                return Ok(status);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Takes one step; a status ends the command.
+    fn step(&mut self, number: usize, step: &Step) -> Result<Option<u8>, Error> {
+        match step {
+            Step::Banner(text) => say::banner(text),
+            Step::Preflight { hooks } => self.preflight(hooks)?,
+            Step::Environment(environment) => self.environment(number, environment)?,
+            Step::TakeHooks => assemble::take(&self.layout.upload, &self.layout.source)?,
+            Step::Hook(hook) => self.hook(hook)?,
+            Step::Builder { path, words } => {
+                let ended = self.child("builder", path, words);
+                assemble::clear(&self.layout.upload, &self.layout.source);
+                ended?;
+            }
+            Step::FixPermissions(path) => self.fix_permissions(path)?,
+            Step::Jobs(jobs) => self.jobs(jobs)?,
+            Step::Become(what) => return self.become_it(what).map(Some),
+        }
+        Ok(None)
+    }
+
+    fn preflight(&self, hooks: &[&str]) -> Result<(), Error> {
+        let action = &self.invocation.action;
+        self.layout
+            .check_directory(action.name(), self.pwd.as_deref())?;
+        let folder = match action {
+            Action::Assemble(_) => assemble::folder(&self.layout.upload, &self.layout.source),
+            _ => self.layout.source.join(".s2i"),
+        };
+        for hook in hooks {
+            // Named by where it will be, which is what the author of the hook knows.
+            match script::check(&folder.join("action_hooks").join(hook)) {
+                Err(Error::NotExecutable(_)) => {
+                    return Err(Error::NotExecutable(self.layout.hook(hook)));
+                }
+                Err(Error::CarriageReturn(_)) => {
+                    return Err(Error::CarriageReturn(self.layout.hook(hook)));
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the environment. Where bash is needed for it, the process becomes bash, and this does not return.
+    fn environment(&mut self, number: usize, step: &Environment) -> Result<(), Error> {
+        let done = step.once && self.evaluated();
+        let began = clock::now_micros();
+        let mark = (step.once && !done).then(|| clock::as_date(began));
+        let user = step.user.as_deref().and_then(|path| self.user(path));
+        let file = step.file.as_deref().filter(|file| !done && file.is_file());
+        let bash_env = step.bash_env && self.environ.get("BASH_ENV").is_some();
+        if user.is_none() && file.is_none() && !bash_env {
+            if let Some(mark) = mark {
+                self.environ.set(MARKER, mark);
+            }
+            return Ok(());
+        }
+        let resume = Resume {
+            step: number,
+            began,
+            functions: self.environ.functions(),
+        };
+        let wish = Wish {
+            container_user: user,
+            file,
+            quiet: step.quiet,
+            mark: mark.as_deref(),
+            parameters: &step.parameters,
+        };
+        Err(shell::become_bash(
+            &self.invocation,
+            &resume,
+            &wish,
+            &self.environ,
+        ))
+    }
+
+    /// Whether somebody above has evaluated `deploy_env`, and once is enough.
+    fn evaluated(&self) -> bool {
+        self.environ.get(MARKER).is_some() && !self.invocation.options.refresh
+    }
+
+    /// Makes the passwd entry, or returns the script that only bash can make it by.
+    fn user<'a>(&mut self, path: &'a Path) -> Option<&'a Path> {
+        let content = match std::fs::read(path) {
+            Ok(content) => content,
+            Err(_) => return path.is_file().then_some(path),
+        };
+        let understood = std::str::from_utf8(&content)
+            .ok()
+            .and_then(ContainerUser::understand);
+        let Some(user) = understood else {
+            return Some(path);
+        };
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        user.apply(
+            &mut self.environ,
+            uid.as_raw(),
+            gid.as_raw(),
+            Path::new("/etc/passwd"),
+        );
+        None
+    }
+
+    fn hook(&mut self, hook: &Hook) -> Result<(), Error> {
+        match script::presence(&hook.path) {
+            Presence::Absent => return Ok(()),
+            Presence::Folder if !hook.refuse_folder => return Ok(()),
+            Presence::NotExecutable => return Err(Error::NotExecutable(hook.path.clone())),
+            Presence::Folder | Presence::Executable => {}
+        }
+        if hook.banner {
+            say::banner(&format!("Running {}", hook.path.display()));
+        }
+        warn_of_carriage_returns(&hook.path);
+        self.child("hook", &hook.path, &hook.words)
+    }
+
+    /// Runs a program to its end; failing ends the command with its status.
+    fn child(&mut self, step: &'static str, path: &Path, words: &[OsString]) -> Result<(), Error> {
+        let command = program::command(path, path.as_os_str(), words, &self.environ)?;
+        let began = clock::now_micros();
+        let ended = supervise::run(command, &path.display().to_string(), self.signals()?, None);
+        let status = match &ended {
+            Ok(ended) => ended.status,
+            Err(error) => error.status(),
+        };
+        self.event(step, path, began, Some(status));
+        match ended?.status {
+            0 => Ok(()),
+            status => Err(Error::Status(status)),
+        }
+    }
+
+    fn signals(&mut self) -> Result<&mut Signals, Error> {
+        if self.signals.is_none() {
+            self.signals = Some(Signals::watch(false)?);
+        }
+        self.signals
+            .as_mut()
+            .ok_or_else(|| Error::Watch(std::io::ErrorKind::Other.into()))
+    }
+
+    fn fix_permissions(&mut self, path: &Path) -> Result<(), Error> {
+        match program::find(OsStr::new("fix-permissions"), &self.environ) {
+            Ok(program) => self.child("fix-permissions", &program, &[path.into()]),
+            Err(Error::NotFound(_)) => {
+                let began = clock::now_micros();
+                permissions::fix(path);
+                self.event("fix-permissions", path, began, Some(0));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn become_it(&mut self, what: &Become) -> Result<u8, Error> {
+        let (file, command) = self.target(what)?;
+        let program = file.display().to_string();
+        // As a hook, such a file does nothing and succeeds; an application that does so is a mistake.
+        if std::fs::metadata(&file).is_ok_and(|file| file.is_file() && file.len() == 0) {
+            return Err(Error::Empty(file));
+        }
+        // A signal that came during the last hook must not be lost in the change.
+        if let Some(signals) = &self.signals
+            && let Some(signal) = signals
+                .take()
+                .into_iter()
+                .find(|signal| supervise::stops(*signal))
+        {
+            return Err(Error::Stopped(signal));
+        }
+        self.event("become", &file, 0, None);
+        if self.invocation.options.init {
+            let post_deploy = match what {
+                Become::Application { post_deploy, .. } => Some(PostDeploy {
+                    path: post_deploy.clone(),
+                    limit: self.invocation.options.post_deploy_timeout,
+                }),
+                _ => None,
+            };
+            // The watch over the hooks is over; process 1 watches over more.
+            self.signals = None;
+            return init::run(
+                command,
+                &program,
+                post_deploy.as_ref(),
+                &self.environ,
+                self.log,
+            );
+        }
+        Err(program::become_it(command, &program))
+    }
+
+    fn target(&self, what: &Become) -> Result<(PathBuf, Command), Error> {
+        match what {
+            Become::Application {
+                hook,
+                builder,
+                words,
+                ..
+            } => {
+                let file = match script::presence(hook) {
+                    Presence::Executable => hook,
+                    Presence::NotExecutable => return Err(Error::NotExecutable(hook.clone())),
+                    Presence::Absent | Presence::Folder => builder,
+                };
+                if file == hook {
+                    say::banner(&format!("Running {}", file.display()));
+                    warn_of_carriage_returns(file);
+                } else {
+                    say::banner(&format!("Running builder run script ({})", file.display()));
+                }
+                let command = program::command(file, file.as_os_str(), words, &self.environ)?;
+                Ok((file.clone(), command))
+            }
+            Become::Command(words) => {
+                let (word, rest) = words
+                    .split_first()
+                    .ok_or_else(|| Error::Usage("exec needs a command".into()))?;
+                let file = program::find(word, &self.environ)?;
+                let command = program::command(&file, word, rest, &self.environ)?;
+                Ok((file, command))
+            }
+            Become::Shell => {
+                let file = PathBuf::from("/bin/bash");
+                if !file.exists() {
+                    return Err(Error::NotFound("/bin/bash".into()));
+                }
+                let command = program::command(&file, file.as_os_str(), &[], &self.environ)?;
+                Ok((file, command))
+            }
+        }
+    }
+
+    fn event(&self, step: &'static str, path: &Path, began: u128, status: Option<u8>) {
+        self.log.event(&Event {
+            step,
+            path,
+            began,
+            status,
+        });
+    }
+}
+
+fn warn_of_carriage_returns(path: &Path) {
+    if let script::Start::Text {
+        carriage_return: true,
+    } = script::start_of(path)
+    {
+        say::warning(&format!(
+            "Script {} has Windows line ends (CRLF), which bash takes for part of its words.",
+            path.display()
+        ));
+    }
+}

@@ -1,0 +1,118 @@
+//! Taking the step that runs a category's jobs.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+use super::Runner;
+use crate::args::{Jobs, Lock};
+use crate::error::Error;
+use crate::script::Presence;
+use crate::{clock, jobs, line_buffer, say, script, supervise};
+
+impl Runner {
+    /// Runs a category's jobs; the first failure ends the run, or is the run's status in the end.
+    pub(super) fn jobs(&mut self, wanted: &Jobs) -> Result<(), Error> {
+        let folders = self.layout.jobs(&wanted.category);
+        // Held until this process ends, by it alone: what a job leaves behind does not keep the next run away.
+        let _lock = match self.lock(wanted, &folders)? {
+            Some(lock) => lock,
+            None => {
+                say::banner(&format!(
+                    "Jobs ({}) are still running, skipped",
+                    wanted.category
+                ));
+                return Ok(());
+            }
+        };
+        let mut failed: Vec<(PathBuf, u8)> = Vec::new();
+        for path in folders.iter().flat_map(|folder| jobs::list(folder)) {
+            let status = match self.job(&path, wanted) {
+                Ok(0) => continue,
+                Ok(status) => status,
+                Err(error @ (Error::Stopped(_) | Error::Watch(_))) => return Err(error),
+                Err(error) if wanted.keep_going => {
+                    say::failure(&error);
+                    error.status()
+                }
+                Err(error) => return Err(error),
+            };
+            if !wanted.keep_going {
+                return Err(Error::Status(status));
+            }
+            failed.push((path, status));
+        }
+        for (path, status) in &failed {
+            say::error(&format!(
+                "Job {} failed with status {status}.",
+                path.display()
+            ));
+        }
+        match failed.first() {
+            Some((_, status)) => Err(Error::Status(*status)),
+            None => Ok(()),
+        }
+    }
+
+    /// Some lock, perhaps an empty one; none while another run has it.
+    fn lock(
+        &self,
+        wanted: &Jobs,
+        folders: &[PathBuf; 2],
+    ) -> Result<Option<Vec<std::fs::File>>, Error> {
+        let opened: Vec<(PathBuf, std::io::Result<std::fs::File>)> = match &wanted.lock {
+            Lock::None => vec![],
+            Lock::Folder => folders
+                .iter()
+                .filter(|folder| folder.is_dir())
+                .map(|folder| (folder.clone(), std::fs::File::open(folder)))
+                .collect(),
+            Lock::File(file) => {
+                let open = std::fs::OpenOptions::new()
+                    .create(true)
+                    .append(true)
+                    .open(file);
+                vec![(file.clone(), open)]
+            }
+        };
+        let mut held = Vec::new();
+        for (path, file) in opened {
+            let failed = |source| Error::File {
+                what: "lock",
+                path: path.clone(),
+                source,
+            };
+            let file = file.map_err(failed)?;
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => held.push(file),
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(errno) => return Err(failed(errno.into())),
+            }
+        }
+        Ok(Some(held))
+    }
+
+    fn job(&mut self, path: &Path, wanted: &Jobs) -> Result<u8, Error> {
+        if script::presence(path) != Presence::Executable {
+            return Err(Error::NotExecutable(path.to_owned()));
+        }
+        say::banner(&format!("Running {}", path.display()));
+        let (command, relay) = line_buffer::job(path, wanted.line_buffer, &self.environ)?;
+        let began = clock::now_micros();
+        let name = path.display().to_string();
+        let ended = supervise::run(command, &name, self.signals()?, wanted.timeout);
+        if let Some(relay) = relay {
+            relay.finish();
+        }
+        let status = match &ended {
+            Ok(ended) => ended.status,
+            Err(error) => error.status(),
+        };
+        self.event("job", path, began, Some(status));
+        let ended = ended?;
+        if ended.timed_out {
+            say::error(&format!("Job {name} took too long and was ended."));
+        }
+        Ok(ended.status)
+    }
+}

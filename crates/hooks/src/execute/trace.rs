@@ -1,0 +1,92 @@
+//! `--trace`: the steps in words.
+
+use std::path::Path;
+
+use super::Runner;
+use crate::args::Action;
+use crate::error::Error;
+use crate::plan::{Become, Step};
+use crate::script::Presence;
+use crate::{assemble, jobs, say, script};
+
+impl Runner {
+    /// Prints a step instead of taking it.
+    pub(super) fn trace(&self, step: &Step) -> Result<(), Error> {
+        let show = |what: &str, path: &Path| say::line(&format!("{what:<18} {}", path.display()));
+        let hooks = match self.invocation.action {
+            Action::Assemble(_) => assemble::folder(&self.layout.upload, &self.layout.source),
+            _ => self.layout.source.join(".s2i"),
+        };
+        // A hook that is still in the upload is shown where it will be.
+        let present = |path: &Path| match path.file_name() {
+            Some(name) => script::presence(&hooks.join("action_hooks").join(name)),
+            None => Presence::Absent,
+        };
+        match step {
+            Step::Banner(_) => {}
+            Step::Preflight { hooks } => self.preflight(hooks)?,
+            Step::Environment(environment) => {
+                if environment.bash_env
+                    && let Some(path) = self.environ.get("BASH_ENV")
+                {
+                    show("evaluate", Path::new(path));
+                }
+                if let Some(path) = environment.user.as_deref().filter(|path| path.is_file()) {
+                    show("passwd entry", path);
+                }
+                if let Some(file) = &environment.file {
+                    match present(file) {
+                        Presence::Absent | Presence::Folder => show("absent", file),
+                        _ if environment.once && self.evaluated() => {
+                            show("evaluated already", file)
+                        }
+                        _ => show("evaluate", file),
+                    }
+                }
+            }
+            Step::TakeHooks => {
+                let from = self.layout.upload.join(".s2i");
+                if from.is_dir() {
+                    show("move here", &from);
+                }
+            }
+            Step::Hook(hook) => match present(&hook.path) {
+                Presence::Absent => show("absent", &hook.path),
+                Presence::Folder if !hook.refuse_folder => show("absent", &hook.path),
+                _ => show("run", &hook.path),
+            },
+            Step::Builder { path, .. } => show("run", path),
+            Step::FixPermissions(path) => show("fix permissions", path),
+            Step::Jobs(wanted) => {
+                for path in self
+                    .layout
+                    .jobs(&wanted.category)
+                    .iter()
+                    .flat_map(|folder| jobs::list(folder))
+                {
+                    show("run", &path);
+                }
+            }
+            Step::Become(Become::Application {
+                hook,
+                builder,
+                post_deploy,
+                ..
+            }) => {
+                let present = script::presence(hook) == Presence::Executable;
+                show("become", if present { hook } else { builder });
+                if self.invocation.options.init
+                    && script::presence(post_deploy) == Presence::Executable
+                {
+                    show("run when it answers", post_deploy);
+                }
+            }
+            Step::Become(Become::Command(words)) => {
+                let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+                say::line(&format!("{:<18} {}", "become", words.join(" ")));
+            }
+            Step::Become(Become::Shell) => show("become", Path::new("/bin/bash")),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! Which files of a category are jobs, by the rules that V2's cron followed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Leftovers of package managers, editors and configuration managers.
+const IGNORED: [&[u8]; 7] = [
+    b"~",
+    b",",
+    b".rpmsave",
+    b".rpmorig",
+    b".rpmnew",
+    b".swp",
+    b".cfsaved",
+];
+
+/// The jobs in a folder, sorted by name; none where there is no such folder.
+///
+/// Left out are names that begin with a dot, leftovers, what `jobs.deny` names, and, where there is a `jobs.allow`, all
+/// that it does not name. A README that is not executable is no job, since V2's own templates had one beside the jobs; any
+/// other file is one, executable or not.
+pub(crate) fn list(folder: &Path) -> Vec<PathBuf> {
+    let names = |file: &str| named(&folder.join(file));
+    let (deny, allow) = (names("jobs.deny"), names("jobs.allow"));
+    let Ok(entries) = fs::read_dir(folder) else {
+        return vec![];
+    };
+    let mut jobs: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            let name = path.file_name().map_or(&b""[..], OsStrExt::as_bytes);
+            let allowed = allow.as_ref().is_none_or(|allow| allow.contains(name));
+            let denied = deny.as_ref().is_some_and(|deny| deny.contains(name));
+            is_job_name(name) && allowed && !denied && path.is_file() && !is_readme(path, name)
+        })
+        .collect();
+    jobs.sort();
+    jobs
+}
+
+/// Whether a file of this name can be a job.
+pub(crate) fn is_job_name(name: &[u8]) -> bool {
+    !name.starts_with(b".")
+        && !IGNORED.iter().any(|end| name.ends_with(end))
+        && !matches!(name, b"jobs.allow" | b"jobs.deny")
+}
+
+fn is_readme(path: &Path, name: &[u8]) -> bool {
+    matches!(name, b"README" | b"README.md" | b"README.txt") && !crate::script::is_executable(path)
+}
+
+/// The names in a list, one a line; comments and blanks do not count.
+fn named(file: &Path) -> Option<BTreeSet<Vec<u8>>> {
+    let content = fs::read(file).ok()?;
+    Some(
+        content
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .filter(|line| !line.is_empty() && !line.starts_with(b"#"))
+            .map(<[u8]>::to_vec)
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn listed(files: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write(folder.path().join(name), content).unwrap();
+        }
+        list(folder.path())
+            .iter()
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn odd_names_are_jobs_and_leftovers_are_not() {
+        let files = [
+            "b",
+            "a b",
+            "a\nb",
+            ".hidden",
+            "a~",
+            "a,",
+            "a.swp",
+            "x.rpmsave",
+            "z.sh",
+        ];
+        assert_eq!(
+            listed(&files.map(|name| (name, ""))),
+            ["a\nb", "a b", "b", "z.sh"]
+        );
+    }
+
+    #[test]
+    fn the_weekly_folder_of_v2s_templates() {
+        let files = [
+            ("README", ""),
+            ("chrono.dat", ""),
+            ("chronograph", ""),
+            ("jobs.allow", "# those\r\n\n chronograph\r\n"),
+            ("jobs.deny", "chrono.dat\n"),
+        ];
+        assert_eq!(listed(&files), ["chronograph"]);
+    }
+
+    #[test]
+    fn an_empty_list_of_the_allowed_allows_nothing() {
+        assert!(listed(&[("a", ""), ("jobs.allow", "# none\n")]).is_empty());
+        assert_eq!(listed(&[("a", ""), ("b", ""), ("jobs.deny", "a\n")]), ["b"]);
+    }
+
+    #[test]
+    fn a_readme_that_is_executable_is_meant_as_a_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let readme = folder.path().join("README");
+        fs::write(&readme, "").unwrap();
+        assert!(list(folder.path()).is_empty());
+        fs::set_permissions(&readme, fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(list(folder.path()), [readme]);
+        assert!(list(&folder.path().join("none")).is_empty());
+    }
+}

@@ -1,0 +1,45 @@
+//! The action-hook runner inside images: a drop-in for `powershift image`, which applications that came from
+//! OpenShift V2 call from `.s2i/bin/assemble`, `.s2i/bin/run`, probes, lifecycle hooks and CronJobs.
+//!
+//! A command is a fixed list of steps (`plan`); a step either runs a child (`supervise`), hands the process over
+//! (`execute`), or lets bash evaluate `deploy_env` or `build_env` (`shell`). Only bash can evaluate those files, and
+//! what they set is more than variables: a umask, limits, ignored signals and open files have to reach the application,
+//! too. So bash is not asked from outside. The runner becomes bash, which evaluates the file and then becomes the runner
+//! again, told at which step to go on: the process id never changes and nothing that the file set gets lost.
+//!
+//! ```no_run
+//! # fn program() -> std::process::ExitCode {
+//! openshifter_hooks::main(std::env::args_os())
+//! # }
+//! ```
+
+mod args;
+mod assemble;
+mod check;
+mod clock;
+mod environ;
+mod error;
+mod execute;
+mod help;
+mod init;
+mod jobs;
+mod layout;
+mod line_buffer;
+mod permissions;
+mod plan;
+mod program;
+mod say;
+mod script;
+mod shell;
+mod supervise;
+mod user;
+
+pub use check::{Finding, Severity, check};
+pub use error::Error;
+pub use execute::main;
+
+/// Whether a program called under this name (`argv[0]`) is meant to be the runner: the original was `powershift`.
+#[must_use]
+pub fn is_runner(argv0: &std::ffi::OsStr) -> bool {
+    std::path::Path::new(argv0).file_name() == Some(std::ffi::OsStr::new("powershift"))
+}

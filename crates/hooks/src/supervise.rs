@@ -1,0 +1,231 @@
+//! Children: started, waited for, with the signals of the runner passed on to them. As process 1 the runner gets the
+//! orphans of the container, too, and reaps them.
+
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use signal_hook::consts::signal::{
+    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+};
+
+use crate::error::Error;
+
+/// How long a child may take to end after SIGTERM when its time is over.
+const GRACE: Duration = Duration::from_secs(10);
+/// What ends a command: the signal goes to the child, and nothing further is started.
+const STOPPING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT];
+/// What process 1 passes on besides.
+const OTHERS: [i32; 4] = [SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH];
+
+/// The signals that have arrived. Handlers vanish when the process becomes another program; signals that were ignored
+/// when the runner started stay so.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    arrived: Vec<(i32, Arc<AtomicBool>)>,
+    /// Gets a byte with each signal.
+    wake: UnixStream,
+}
+
+impl Signals {
+    /// Begins to watch.
+    pub(crate) fn watch(all: bool) -> Result<Self, Error> {
+        Self::register(all).map_err(Error::Watch)
+    }
+
+    fn register(all: bool) -> io::Result<Self> {
+        let (wake, bell) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        let ignored = ignored();
+        let mut arrived = Vec::new();
+        let others = OTHERS.iter().filter(|_| all);
+        for &signal in STOPPING.iter().chain(others) {
+            if ignored & (1 << (signal - 1)) != 0 {
+                continue;
+            }
+            let flag = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal, Arc::clone(&flag))?;
+            signal_hook::low_level::pipe::register(signal, bell.try_clone()?)?;
+            arrived.push((signal, flag));
+        }
+        signal_hook::low_level::pipe::register(SIGCHLD, bell)?;
+        Ok(Self { arrived, wake })
+    }
+
+    /// Takes the signals that have arrived since the last time.
+    pub(crate) fn take(&self) -> Vec<i32> {
+        let taken = self
+            .arrived
+            .iter()
+            .filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
+        taken.map(|(signal, _)| *signal).collect()
+    }
+
+    /// Waits for a signal, a child's end included, for so long at most.
+    pub(crate) fn wait(&mut self, limit: Option<Duration>) -> Result<(), Error> {
+        // No time at all would mean no limit.
+        let limit = limit.map(|limit| limit.max(Duration::from_millis(1)));
+        self.wake.set_read_timeout(limit).map_err(Error::Watch)?;
+        match self.wake.read(&mut [0; 64]) {
+            Ok(_) => Ok(()),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock
+                        | io::ErrorKind::TimedOut
+                        | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(Error::Watch(error)),
+        }
+    }
+}
+
+/// The signals that are ignored, as a mask whose lowest bit is signal 1.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
+/// How a child ended, as a shell's `$?`.
+pub(crate) fn status(ended: WaitStatus) -> u8 {
+    let code = match (ended.exit_status(), ended.terminating_signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => 128 + signal,
+        (None, None) => 255,
+    };
+    u8::try_from(code).unwrap_or(255)
+}
+
+/// The children that have ended; orphans that came to process 1 among them.
+pub(crate) fn reap() -> Result<Vec<(Pid, WaitStatus)>, Error> {
+    let mut ended = Vec::new();
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(one)) => ended.push(one),
+            Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(ended),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(Error::Watch(errno.into())),
+        }
+    }
+}
+
+/// Starts a child and returns its id.
+pub(crate) fn spawn(mut command: Command, program: &str) -> Result<Pid, Error> {
+    let child = command.spawn().map_err(|source| Error::CannotRun {
+        program: program.to_owned(),
+        source,
+    })?;
+    Ok(Pid::from_child(&child))
+}
+
+/// Passes a signal on. A terminal has already given its own signals to all in its foreground.
+pub(crate) fn pass_on(signal: i32, to: Pid) {
+    let from_terminal = matches!(signal, SIGINT | SIGQUIT | SIGWINCH) && in_foreground();
+    if !from_terminal {
+        kill(signal, to, false);
+    }
+}
+
+fn kill(signal: i32, to: Pid, group: bool) {
+    if let Some(signal) = Signal::from_named_raw(signal) {
+        // It may just have ended.
+        let _ = if group {
+            rustix::process::kill_process_group(to, signal)
+        } else {
+            rustix::process::kill_process(to, signal)
+        };
+    }
+}
+
+fn in_foreground() -> bool {
+    rustix::termios::tcgetpgrp(rustix::stdio::stdin())
+        .is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+/// Whether a signal ends the command.
+pub(crate) fn stops(signal: i32) -> bool {
+    STOPPING.contains(&signal)
+}
+
+/// What came of a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) status: u8,
+    /// It was ended because its time was over.
+    pub(crate) timed_out: bool,
+}
+
+/// Runs a child to its end.
+///
+/// With a time limit it gets a process group of its own, so that what it has started ends with it.
+///
+/// # Errors
+/// [`Error::Stopped`] when a signal asked for that: it was passed on, and the child has ended.
+pub(crate) fn run(
+    mut command: Command,
+    program: &str,
+    signals: &mut Signals,
+    timeout: Option<Duration>,
+) -> Result<Ended, Error> {
+    if let Some(signal) = signals.take().into_iter().find(|signal| stops(*signal)) {
+        return Err(Error::Stopped(signal));
+    }
+    let group = timeout.is_some();
+    if group {
+        command.process_group(0);
+    }
+    let child = spawn(command, program)?;
+    let mut stopped = None;
+    let mut timed_out = false;
+    let mut deadline = timeout.map(|timeout| Instant::now() + timeout);
+    loop {
+        let ended = reap()?.into_iter().find(|(pid, _)| *pid == child);
+        for signal in signals.take() {
+            if stops(signal) {
+                stopped.get_or_insert(signal);
+            }
+            if ended.is_none() && group {
+                kill(signal, child, true);
+            } else if ended.is_none() {
+                pass_on(signal, child);
+            }
+        }
+        if let Some((_, ended)) = ended {
+            return match stopped {
+                Some(signal) => Err(Error::Stopped(signal)),
+                None if timed_out => Ok(Ended {
+                    status: 124,
+                    timed_out,
+                }),
+                None => Ok(Ended {
+                    status: status(ended),
+                    timed_out,
+                }),
+            };
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            let signal = if timed_out {
+                Signal::KILL
+            } else {
+                Signal::TERM
+            };
+            kill(signal.as_raw(), child, true);
+            deadline = (!timed_out).then(|| now + GRACE);
+            timed_out = true;
+        }
+        signals.wait(deadline.map(|deadline| deadline.saturating_duration_since(now)))?;
+    }
+}

@@ -1,0 +1,148 @@
+//! Options of `jobs` on real processes.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use openshifter_testing::until;
+
+use crate::image::{Image, Runner};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn keeping_on_lists_all_failures() {
+    let image = Image::new();
+    image.job("jobs/hourly/a", "note a; exit 3");
+    image.file("app/src/.s2i/jobs/hourly/b", "#!/bin/sh\n");
+    image.job("jobs/hourly/c", "note c; exit 4");
+    image.job("jobs/hourly/d", "note d");
+    let output = image.ours(&["jobs", "--keep-going", "hourly"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(image.called(), ["a", "c", "d"]);
+    insta::assert_snapshot!(text(&output.stderr), @r"
+    ERROR: Script /opt/app-root/src/.s2i/jobs/hourly/b not executable.
+    ERROR: Job /opt/app-root/src/.s2i/jobs/hourly/a failed with status 3.
+    ERROR: Job /opt/app-root/src/.s2i/jobs/hourly/b failed with status 1.
+    ERROR: Job /opt/app-root/src/.s2i/jobs/hourly/c failed with status 4.
+    ");
+}
+
+#[test]
+fn a_job_that_takes_too_long_is_ended_with_what_it_started() {
+    let image = Image::new();
+    image.job("jobs/hourly/a", "sleep 300 & echo $! > /log/pid; wait");
+    image.job(
+        "jobs/hourly/b",
+        "note b; read -r pid < /log/pid; kill -0 $pid 2>/dev/null && note alive; true",
+    );
+    let began = Instant::now();
+    let output = image.ours(&["jobs", "hourly", "--timeout", "1s", "-k"]);
+    assert!(began.elapsed() < Duration::from_secs(120));
+    assert_eq!(output.status.code(), Some(124));
+    assert_eq!(image.called(), ["b"]);
+    assert!(text(&output.stderr).contains("hourly/a took too long and was ended"));
+}
+
+#[test]
+fn a_second_run_does_not_start_over_a_first() {
+    for lock in ["--lock", "--lock=/log/lock"] {
+        let image = Image::new();
+        image.job(
+            "jobs/hourly/a",
+            "note a; until [ -e /log/go ]; do sleep 0.02; done",
+        );
+        let first = image
+            .command(
+                Runner::Ours,
+                &["powershift", "image", "jobs", lock, "hourly"],
+            )
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        until("the first job", || {
+            image.events().contains("== a").then_some(())
+        });
+        let second = image.ours(&["jobs", lock, "hourly"]);
+        assert_eq!(second.status.code(), Some(0));
+        assert!(
+            text(&second.stdout).ends_with(" -----> Jobs (hourly) are still running, skipped\n")
+        );
+        image.file("log/go", "");
+        assert!(first.wait_with_output().unwrap().status.success());
+        assert_eq!(image.called(), ["a"]);
+        let third = image.ours(&["jobs", lock, "hourly"]);
+        assert!(text(&third.stdout).contains("hourly/a"));
+        assert_eq!(image.called(), ["a", "a"]);
+    }
+}
+
+/// What is left of a program's line when the program is killed with the line still in its buffer, or not.
+fn killed(how: &str, without_stdbuf: bool, kept: bool) -> String {
+    let mut image = Image::new();
+    if without_stdbuf {
+        image.without.push("stdbuf");
+    }
+    let body = "mkfifo /tmp/in\ntr a-z A-Z < /tmp/in &\nexec 3>/tmp/in\necho line >&3\n\
+                touch /log/written\nuntil [ -e /log/go ]; do sleep 0.02; done\nkill -9 $!";
+    image.job("jobs/hourly/a", body);
+    let words = [
+        "powershift",
+        "image",
+        "jobs",
+        "--line-buffer",
+        how,
+        "hourly",
+    ];
+    let mut command = image.command(Runner::Ours, &words);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = String::new();
+    // Two banners, and the line where it comes before the program's end.
+    for _ in 0..if kept { 3 } else { 2 } {
+        output.read_line(&mut lines).unwrap();
+    }
+    until("the line", || {
+        image.at("log/written").exists().then_some(())
+    });
+    if !kept {
+        // Nothing shows that it was read; when it was not, it is as lost.
+        thread::sleep(Duration::from_millis(500));
+    }
+    image.file("log/go", "");
+    output.read_to_string(&mut lines).unwrap();
+    child.wait().unwrap();
+    lines
+        .lines()
+        .skip(2)
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+#[test]
+fn lines_of_a_killed_job_are_kept() {
+    assert_eq!(killed("auto", false, true), "LINE\n");
+    assert_eq!(killed("auto", true, true), "LINE\n");
+    assert_eq!(killed("pty", false, true), "LINE\n");
+    assert_eq!(killed("off", false, false), "");
+}
+
+#[test]
+fn signals_end_the_run() {
+    let image = Image::new();
+    image.job(
+        "jobs/hourly/a",
+        "trap 'note stopped; exit 0' TERM; kill -TERM 1; while :; do sleep 0.05; done",
+    );
+    image.job("jobs/hourly/b", "note b");
+    let output = image.ours(&["jobs", "--keep-going", "hourly"]);
+    assert_eq!(output.status.code(), Some(143));
+    assert_eq!(image.called(), ["stopped"]);
+}

@@ -1,0 +1,286 @@
+//! What only ours does, and what a comparison cannot show: probes at the same time, a moving binary, a terminal.
+
+use std::fs;
+use std::process::Stdio;
+use std::thread;
+
+use openshifter_testing::{Terminal, until};
+
+use crate::image::{Image, Runner};
+use crate::oracle::CONTAINER_USER;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_shell_on_a_terminal() {
+    let image = Image::new();
+    image.env("deploy_env", "LEVEL=seven\n");
+    let mut terminal =
+        Terminal::start(image.command(Runner::Ours, &["powershift", "image", "shell"]));
+    terminal.answer(
+        "$ ",
+        "echo \"pid $$ level $LEVEL\"; [ -t 0 ] && [ -t 1 ] && echo terminal-$((6*7))",
+    );
+    terminal.until_shows("pid 1 level seven");
+    terminal.until_shows("terminal-42");
+    terminal.answer("$ ", "exit 5");
+    assert_eq!(terminal.end().0, Some(5));
+}
+
+#[test]
+fn probes_at_the_same_time_all_know_who_they_are() {
+    let image = Image::new();
+    image.file("app/etc/generate_container_user", CONTAINER_USER);
+    let body = "set -e\ntest -n \"$LD_PRELOAD\"\ngrep -q \"^default:x:$UID:0:\" \"$NSS_WRAPPER_PASSWD\"\ngrep -q ^builder: \"$NSS_WRAPPER_PASSWD\"";
+    image.hook("ready", body);
+    // An earlier uid's entry: all of them find that it has to be made anew.
+    image.file("app/etc/passwd", "default:x:7:0::/:/bin/sh\n");
+    let probe = |_| image.command(Runner::Ours, &["powershift", "image", "ready"]);
+    let probes: Vec<_> = (0..24).map(probe).collect();
+    thread::scope(|scope| {
+        for mut command in probes {
+            scope.spawn(move || {
+                let output = command.output().unwrap();
+                assert!(output.status.success(), "{}", text(&output.stderr));
+            });
+        }
+    });
+    let left: Vec<_> = fs::read_dir(image.at("app/etc"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn a_binary_that_lies_in_the_folder_that_it_moves() {
+    let mut image = Image::new();
+    image.upload(&[("build", "note build")]);
+    image.file("tmp/src/.s2i/action_hooks/build_env", "FOR_BUILD=yes\n");
+    // An earlier build left another one there.
+    image.file("app/src/.s2i/bin/openshifter-image", "old");
+    fs::create_dir_all(image.at("tmp/src/.s2i/bin")).unwrap();
+    fs::copy(
+        env!("CARGO_BIN_EXE_openshifter-image"),
+        image.at("tmp/src/.s2i/bin/openshifter-image"),
+    )
+    .unwrap();
+    let output = image.run(
+        Runner::Ours,
+        &["/tmp/src/.s2i/bin/openshifter-image", "assemble"],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(
+        image.called(),
+        [
+            "builder-assemble",
+            "build",
+            "fix-permissions /opt/app-root/src"
+        ]
+    );
+    assert!(image.events().contains("FOR_BUILD=yes"));
+    // And again, from where it is now, replaced by a new upload.
+    image.upload(&[("build", "note again")]);
+    image.file("tmp/src/.s2i/action_hooks/build_env", "FOR_BUILD=again\n");
+    image.environment.push(("OLD", "1"));
+    let output = image.run(
+        Runner::Ours,
+        &["/opt/app-root/src/.s2i/bin/openshifter-image", "assemble"],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(image.events().contains("FOR_BUILD=again"));
+}
+
+#[test]
+fn a_signal_to_a_runner_that_is_not_process_1() {
+    let image = Image::new();
+    let body = "trap 'note stopped; exit 0' TERM\ntouch /log/there\nwhile :; do sleep 0.05; done";
+    image.hook("deploy", body);
+    let words = [
+        "bash",
+        "-c",
+        "powershift image run & runner=$!; until [ -e /log/there ]; do sleep 0.02; done; kill -TERM $runner; wait $runner; echo $?",
+    ];
+    let output = image.run(Runner::Ours, &words);
+    assert!(
+        text(&output.stdout).ends_with("\n143\n"),
+        "{}",
+        text(&output.stdout)
+    );
+    assert_eq!(image.called(), ["stopped"]);
+}
+
+#[test]
+fn a_signal_that_was_ignored_stays_so_in_hooks_and_application() {
+    let image = Image::new();
+    image.env("deploy_env", "A=1\n");
+    let show = "grep SigIgn /proc/self/status";
+    image.hook("deploy", show);
+    image.hook("run", show);
+    let words = ["bash", "-c", "trap '' HUP; exec powershift image run"];
+    let stdout = text(&image.run(Runner::Ours, &words).stdout);
+    let masks: Vec<u64> = stdout
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigIgn:\t"))
+        .map(|mask| u64::from_str_radix(mask, 16).unwrap())
+        .collect();
+    assert_eq!(masks.len(), 2, "{stdout}");
+    assert!(masks.iter().all(|mask| mask & 1 == 1), "{stdout}");
+}
+
+#[test]
+fn standard_input_belongs_to_the_command() {
+    let image = Image::new();
+    image.env("deploy_env", "A=1\n");
+    let mut command = image.command(Runner::Ours, &["powershift", "image", "exec", "cat"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"a\nb").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stdout), "a\nb");
+}
+
+#[test]
+fn without_bash_the_reason_is_said() {
+    let mut image = Image::new();
+    image.without.push("bash");
+    image.script("app/src/.s2i/action_hooks/ready", "#!/bin/sh\necho ready\n");
+    let output = image.ours(&["ready"]);
+    assert_eq!(
+        text(&output.stdout),
+        "ready\n",
+        "no bash is needed without a file for it"
+    );
+    image.env("deploy_env", "A=1\n");
+    let output = image.ours(&["ready"]);
+    assert_eq!(output.status.code(), Some(127));
+    insta::assert_snapshot!(text(&output.stderr), @"ERROR: /opt/app-root/src/.s2i/action_hooks/deploy_env is evaluated by bash, which this image has not; install bash or remove the file");
+}
+
+#[test]
+fn refreshing_and_other_builders() {
+    let mut image = Image::new();
+    image.env("deploy_env", "COUNT=$((COUNT+1))\n");
+    image.hook(
+        "ready",
+        "powershift image --refresh-env exec sh -c 'echo $COUNT'",
+    );
+    assert_eq!(
+        text(&image.ours(&["ready"]).stdout).lines().last(),
+        Some("2")
+    );
+    // Scripts in another place, as the image's variable has it; no fix-permissions.
+    fs::remove_file(image.at("s2i/run")).unwrap();
+    fs::remove_file(image.at("s2i/assemble")).unwrap();
+    fs::remove_file(image.at("local/fix-permissions")).unwrap();
+    image.script(
+        "app/scripts/assemble",
+        "#!/bin/sh\ncp -r /tmp/src/. .\nmkdir -m 700 made\n",
+    );
+    image
+        .environment
+        .push(("STI_SCRIPTS_URL", "image:///opt/app-root/scripts"));
+    image.upload(&[]);
+    let output = image.ours(&["assemble"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let mode =
+        std::os::unix::fs::MetadataExt::mode(&fs::metadata(image.at("app/src/made")).unwrap());
+    assert_eq!(mode & 0o777, 0o770);
+}
+
+#[test]
+fn tracing_runs_nothing() {
+    let image = Image::new();
+    image.env("deploy_env", "note deploy_env\n");
+    image.hook("deploy", "note deploy");
+    let output = image.ours(&["--trace", "run"]);
+    insta::assert_snapshot!(text(&output.stdout), @r"
+    evaluate           /opt/app-root/src/.s2i/action_hooks/deploy_env
+    run                /opt/app-root/src/.s2i/action_hooks/deploy
+    become             /usr/libexec/s2i/run
+    ");
+    image.upload(&[("build", "note build")]);
+    let output = image.ours(&["--trace", "assemble"]);
+    insta::assert_snapshot!(text(&output.stdout), @r"
+    move here          /tmp/src/.s2i
+    absent             /opt/app-root/src/.s2i/action_hooks/pre_build
+    absent             /opt/app-root/src/.s2i/action_hooks/build_env
+    run                /usr/libexec/s2i/assemble
+    run                /opt/app-root/src/.s2i/action_hooks/build
+    fix permissions    /opt/app-root/src
+    ");
+    assert_eq!(image.events(), "");
+}
+
+#[test]
+fn the_log_is_one_object_a_step() {
+    let image = Image::new();
+    image.env("deploy_env", "A=1\n");
+    image.hook("deploy", "true");
+    image.hook("run", "true");
+    let output = image.ours(&["--log", "json", "run"]);
+    let time = regex_lite(&text(&output.stderr));
+    insta::assert_snapshot!(time, @r#"
+    {"time":"T","step":"environment","path":"/opt/app-root/src/.s2i/action_hooks/deploy_env","seconds":S,"status":0}
+    {"time":"T","step":"hook","path":"/opt/app-root/src/.s2i/action_hooks/deploy","seconds":S,"status":0}
+    {"time":"T","step":"become","path":"/opt/app-root/src/.s2i/action_hooks/run"}
+    "#);
+}
+
+/// The log without its times.
+fn regex_lite(log: &str) -> String {
+    let cut = |line: &str, key: &str, end: char, put: &str| match line.split_once(key) {
+        Some((before, after)) => {
+            let rest = after.find(end).map_or("", |at| &after[at..]);
+            format!("{before}{key}{put}{rest}")
+        }
+        None => line.to_owned(),
+    };
+    let line = |line: &str| {
+        cut(
+            &cut(line, "\"time\":\"", '"', "T"),
+            "\"seconds\":",
+            ',',
+            "S",
+        )
+    };
+    log.lines().map(|text| line(text) + "\n").collect()
+}
+
+#[test]
+fn values_are_handed_on_whole() {
+    let image = Image::new();
+    image.env(
+        "deploy_env",
+        "TEXT=$'one\\ntwo\\n\\nA=b'\nBYTES=$'\\xff\\x01'\nunset LC_ALL\n",
+    );
+    let output = image.ours(&["exec", "env", "-0"]);
+    let values: Vec<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
+    assert!(values.contains(&&b"TEXT=one\ntwo\n\nA=b"[..]));
+    assert!(values.contains(&&b"BYTES=\xff\x01"[..]));
+    assert!(!values.iter().any(|value| value.starts_with(b"LC_ALL=")));
+}
+
+#[test]
+fn what_the_environment_started_lives_on_below_the_application() {
+    let image = Image::new();
+    image.env(
+        "deploy_env",
+        "( touch /log/started; exec sleep 60 ) >/dev/null 2>&1 &\nHELPER=$!\n",
+    );
+    image.hook("run", "until [ -e /log/started ]; do sleep 0.02; done; grep PPid /proc/$HELPER/status; kill $HELPER; wait");
+    let output = image.ours(&["run"]);
+    assert!(
+        text(&output.stdout).ends_with("PPid:\t1\n"),
+        "{}",
+        text(&output.stdout)
+    );
+    until("the log of the helper", || {
+        image.at("log/started").exists().then_some(())
+    });
+}
