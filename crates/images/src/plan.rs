@@ -1,0 +1,174 @@
+//! What is to become of each image: a default by where it comes from, unless the user chose.
+
+use serde::Serialize;
+
+use crate::{Choices, Decision, Image, ImagesError, Inventory, Origin};
+
+/// The project whose ImageStreams every OpenShift has.
+const SHARED: &str = "openshift";
+
+/// An image and its decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedImage {
+    /// The image.
+    pub image: Image,
+    /// What is done with it.
+    #[serde(flatten)]
+    pub decision: Decision,
+    /// The choice that decided, as it was given; `None` for the default.
+    pub chosen: Option<String>,
+    /// Why the decision cannot be carried out. A run with one of these must not begin.
+    pub problem: Option<String>,
+    /// What the user should know about the decision.
+    pub note: Option<String>,
+}
+
+/// What is to become of each image of an application.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImagePlan {
+    /// In order of their names.
+    pub images: Vec<PlannedImage>,
+    /// Choices that fit no image: mistyped, perhaps.
+    pub unused: Vec<String>,
+}
+
+impl ImagePlan {
+    /// Decides for each image of an inventory.
+    ///
+    /// Without a choice, an image that the target can build is built there, one that it cannot is copied, and an
+    /// external one stays where it is. Choices for all images leave alone what they make no sense for: `rebuild` what
+    /// no BuildConfig makes, and each the images of project `openshift`, which the target has by itself, and tags that lead
+    /// nowhere and that nothing uses.
+    ///
+    /// # Errors
+    /// When an image is mapped to something that is none.
+    pub fn of(inventory: Inventory, choices: &Choices) -> Result<Self, ImagesError> {
+        let mut used = vec![false; choices.0.len()];
+        let mut images = Vec::new();
+        for image in inventory.images {
+            let names = image.names();
+            let mut decided = None;
+            for (index, choice) in choices.0.iter().enumerate() {
+                let Some(decision) = choice.decide(&names)? else {
+                    continue;
+                };
+                used[index] = true;
+                let idle = matches!(image.origin, Origin::Unknown { .. }) && !image.runs();
+                let fits = !choice.is_for_all()
+                    || !(is_shared(&image)
+                        || idle
+                        || (choice.is_rebuild() && !can_be_built(&image)));
+                if fits {
+                    decided = Some((decision, choice.text.clone()));
+                }
+            }
+            let (decision, chosen) = match decided {
+                Some((decision, text)) => (decision, Some(text)),
+                None => (default(&image), None),
+            };
+            images.push(PlannedImage {
+                problem: problem(&image, &decision),
+                note: note(&image, &decision),
+                image,
+                decision,
+                chosen,
+            });
+        }
+        let unused = choices
+            .0
+            .iter()
+            .zip(used)
+            .filter(|(_, used)| !used)
+            .map(|(choice, _)| choice.text.clone())
+            .collect();
+        Ok(Self { images, unused })
+    }
+
+    /// Takes note that an image cannot be had where it should be: its decision is a problem then.
+    pub fn unreachable(&mut self, name: &str, error: &ImagesError) {
+        for one in self.images.iter_mut().filter(|one| one.image.name == name) {
+            let reason = error.to_string();
+            one.problem = Some(reason.clone());
+            one.image.origin = Origin::Unreachable { reason };
+        }
+    }
+
+    /// Images whose bytes are to be copied.
+    pub fn to_copy(&self) -> impl Iterator<Item = &PlannedImage> {
+        self.images
+            .iter()
+            .filter(|one| one.decision == Decision::Copy)
+    }
+
+    /// Images that cannot be had as decided.
+    pub fn problems(&self) -> impl Iterator<Item = &PlannedImage> {
+        self.images.iter().filter(|one| one.problem.is_some())
+    }
+}
+
+fn is_shared(image: &Image) -> bool {
+    matches!(&image.origin, Origin::OtherProject { namespace } if namespace == SHARED)
+}
+
+/// Whether a build at the target makes what the tag means here. An image that the build's tag does not lead to any more
+/// is a former one, and a build would make another.
+fn can_be_built(image: &Image) -> bool {
+    matches!(&image.origin, Origin::BuiltFromSource { output: Some(output), .. } if image.tags.contains(output))
+}
+
+fn default(image: &Image) -> Decision {
+    match &image.origin {
+        Origin::BuiltFromSource { .. } if can_be_built(image) => Decision::Rebuild,
+        Origin::BuiltFromSource { .. } | Origin::BuiltFromBinary { .. } | Origin::Pushed => {
+            Decision::Copy
+        }
+        Origin::OtherProject { namespace } if namespace != SHARED && image.reference.is_some() => {
+            Decision::Copy
+        }
+        Origin::OtherProject { .. }
+        | Origin::External
+        | Origin::Unreachable { .. }
+        | Origin::Unknown { .. } => Decision::External,
+    }
+}
+
+fn problem(image: &Image, decision: &Decision) -> Option<String> {
+    match decision {
+        Decision::Copy if image.reference.is_none() => Some(match &image.origin {
+            Origin::Unknown { reason } => format!("it cannot be copied: {reason}"),
+            _ => "it cannot be copied: the objects do not tell where it is".to_owned(),
+        }),
+        Decision::Rebuild => match &image.origin {
+            Origin::BuiltFromSource { .. } => None,
+            Origin::BuiltFromBinary {
+                build_config: Some(name),
+            } => Some(format!(
+                "it cannot be built again: BuildConfig {name} was given files that only its developer has"
+            )),
+            _ => Some("it cannot be built again: no BuildConfig makes it".to_owned()),
+        },
+        // A tag that nothing uses may lead nowhere.
+        Decision::External if image.runs() => match &image.origin {
+            Origin::Unknown { reason } | Origin::Unreachable { reason } => Some(reason.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn note(image: &Image, decision: &Decision) -> Option<String> {
+    match (decision, &image.origin) {
+        (Decision::External, Origin::BuiltFromSource { .. } | Origin::BuiltFromBinary { .. } | Origin::Pushed) => Some(
+            "it is in the registry of the source's cluster only, which has to stay reachable for the target".to_owned(),
+        ),
+        (Decision::Copy, _) if image.digest.is_none() && image.reference.is_some() => {
+            Some("its digest is not known yet: what its tag names when it is copied goes".to_owned())
+        }
+        (Decision::Rebuild, Origin::BuiltFromSource { .. }) if !can_be_built(image) => {
+            Some("the tag of its build does not lead to it any more: a build will make another image".to_owned())
+        }
+        _ => None,
+    }
+}
