@@ -1,0 +1,228 @@
+//! Analysis: facts, variables and findings of a tree.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::V2Error;
+use crate::facts::{Cartridge, Facts, PythonLevel};
+use crate::findings::{self, Business, Finding, Role, Severity, Sieve};
+use crate::options::Options;
+use crate::python::{Py, env_reads};
+use crate::tree::Tree;
+use crate::variables::{self, Read, Variable};
+
+/// What the application is, and what of it will not work on V3.
+#[derive(Debug, Clone, Serialize)]
+pub struct Analysis {
+    /// What the application is.
+    pub facts: Facts,
+    /// The environment variables that its files read, and where each comes from on V3.
+    pub variables: Vec<Variable>,
+    /// What will not work, the worst first.
+    pub findings: Vec<Finding>,
+    /// What was decided for it.
+    pub options: Options,
+}
+
+impl Analysis {
+    /// How many findings are that bad.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    }
+}
+
+/// Finds out what the application in a tree is and what of it will not work on V3.
+///
+/// # Errors
+/// When the tree is no V2 application, holds more than one, or an option names what is not there.
+pub fn analyze(tree: &Tree, options: &Options) -> Result<Analysis, V2Error> {
+    options.check()?;
+    let mut facts = crate::facts::discover(tree, options)?;
+    let files = python_files(tree, &facts);
+    let scans = scan(tree, &facts, options, &files);
+    let mut findings = Vec::new();
+    let mut reads: BTreeMap<String, Vec<Read>> = BTreeMap::new();
+    for scan in scans {
+        if scan.is_python2 {
+            facts.python = PythonLevel::Python2;
+        }
+        findings.extend(scan.findings);
+        for (name, read) in scan.reads {
+            reads.entry(name).or_default().push(read);
+        }
+    }
+    variables::of_other_files(tree, &files, &mut reads);
+    let variables = variables::supply(
+        reads,
+        &facts,
+        options,
+        findings
+            .iter()
+            .any(|finding| finding.rule == "logging-console"),
+    );
+    facts.data_dir.needed = needs_data(&facts, &variables, options);
+    findings.extend(findings::of_tree(tree, &facts, options, &variables));
+    findings.sort_by(|one, other| {
+        other
+            .severity
+            .cmp(&one.severity)
+            .then_with(|| one.path.cmp(&other.path))
+            .then_with(|| one.line.cmp(&other.line))
+    });
+    Ok(Analysis {
+        facts,
+        variables,
+        findings,
+        options: options.clone(),
+    })
+}
+
+/// The Python files, with what each is to the application.
+fn python_files<'a>(tree: &'a Tree, facts: &Facts) -> Vec<(&'a str, &'a [u8], Role)> {
+    if facts.cartridge != Cartridge::Python {
+        return Vec::new();
+    }
+    let settings: Vec<&str> = facts
+        .project
+        .iter()
+        .flat_map(|project| &project.settings)
+        .map(|file| file.path.as_str())
+        .collect();
+    let entry = facts.entry.as_ref().map(|entry| entry.path.as_str());
+    tree.files()
+        .filter_map(|(path, file)| {
+            let content = file.content.as_deref()?;
+            let is_python = path.ends_with(".py")
+                || Some(path) == entry
+                || path == "wsgi/application"
+                || (!path.rsplit('/').next().unwrap_or_default().contains('.')
+                    && content.starts_with(b"#!")
+                    && content
+                        .split(|byte| *byte == b'\n')
+                        .next()
+                        .is_some_and(|line| line.windows(6).any(|window| window == b"python")));
+            let role = if settings.first() == Some(&path) {
+                Role::Settings
+            } else if settings.contains(&path) {
+                Role::MoreSettings
+            } else if Some(path) == entry {
+                Role::Entry
+            } else {
+                Role::Other
+            };
+            is_python.then_some((path, content, role))
+        })
+        .collect()
+}
+
+#[derive(Default)]
+struct Scan {
+    findings: Vec<Finding>,
+    reads: Vec<(String, Read)>,
+    is_python2: bool,
+}
+
+/// Looks at the files on all cores. A file in which no rule has business is not even parsed.
+fn scan(tree: &Tree, facts: &Facts, options: &Options, files: &[(&str, &[u8], Role)]) -> Vec<Scan> {
+    let sieve = Sieve::new();
+    in_parallel(files, |file| {
+        let (_, content, role) = *file;
+        // The settings are few, and rules look for what is missing in them.
+        let business = sieve
+            .as_ref()
+            .filter(|_| matches!(role, Role::Other | Role::Entry))
+            .map(|sieve| sieve.look(content));
+        if role == Role::Other && business.as_ref().is_some_and(|business| !business.any()) {
+            return Scan::default();
+        }
+        look(tree, facts, options, *file, business.as_ref())
+    })
+}
+
+/// Does something with each of many on all cores, and keeps their order.
+pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let workers = std::thread::available_parallelism().map_or(1, |count| count.get().min(8));
+    let chunk = items.len().div_ceil(workers).max(16);
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = items
+            .chunks(chunk)
+            .map(|items| scope.spawn(|| items.iter().map(&work).collect::<Vec<_>>()))
+            .collect();
+        handles
+            .into_iter()
+            .flat_map(|handle| match handle.join() {
+                Ok(done) => done,
+                // The panic was the work's own: it goes on here.
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
+}
+
+fn look(
+    tree: &Tree,
+    facts: &Facts,
+    options: &Options,
+    (path, content, role): (&str, &[u8], Role),
+    business: Option<&Business>,
+) -> Scan {
+    let Some(py) = Py::parse(path, content) else {
+        return Scan::default();
+    };
+    let findings = findings::of_file(&py, role, business, tree, facts, options);
+    let reads = if business.is_none_or(|business| business.environment) {
+        env_reads(&py)
+    } else {
+        Vec::new()
+    };
+    let reads = reads
+        .into_iter()
+        .map(|read| {
+            let in_hosts = variables::is_in_allowed_hosts(&py, read.node);
+            (
+                read.name,
+                Read {
+                    path: path.to_owned(),
+                    line: read.line,
+                    access: read.access,
+                    only_as_host: in_hosts,
+                },
+            )
+        })
+        .collect();
+    Scan {
+        is_python2: findings.iter().any(|finding| {
+            finding.rule == "python2-syntax" && finding.severity == Severity::Blocker
+        }),
+        findings,
+        reads,
+    }
+}
+
+/// Whether anything is kept in the data directory.
+fn needs_data(facts: &Facts, variables: &[Variable], options: &Options) -> bool {
+    if options.data_dir.is_some() {
+        return true;
+    }
+    let reads = variables
+        .iter()
+        .any(|variable| variable.name == "OPENSHIFT_DATA_DIR");
+    let files = facts
+        .databases
+        .iter()
+        .any(|database| database.in_data_dir == Some(true));
+    let media = facts
+        .project
+        .as_ref()
+        .and_then(|project| project.media.as_ref())
+        .is_some_and(|media| media.in_data_dir);
+    if options.database == crate::options::DatabaseChoice::Service {
+        // The file of the database and the secret key are elsewhere then.
+        return media || (reads && !facts.is_django());
+    }
+    reads || files || media
+}

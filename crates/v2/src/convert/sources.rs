@@ -1,0 +1,184 @@
+//! Edits of the application's own files: Python, templates, requirements, and modules that get another name.
+
+use std::collections::BTreeMap;
+
+use super::draft::{Draft, Reason};
+use crate::V2Error;
+use crate::analysis::Analysis;
+use crate::findings::python::stdlib_shadow;
+use crate::findings::tree::requirements::rewrite;
+use crate::findings::{Finding, Remedy};
+use crate::python::{self, Edit};
+use crate::tree::Tree;
+
+/// Edits files, and returns what was renamed, old to new.
+pub(super) fn edit(
+    draft: &mut Draft<'_>,
+    analysis: &Analysis,
+) -> Result<Vec<(String, String)>, V2Error> {
+    let mut by_file: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
+    // In the order of the rules, which is the order of what is put at the end of a file.
+    for rule in crate::findings::rules() {
+        for finding in &analysis.findings {
+            if finding.rule == rule.id
+                && (!finding.edits.is_empty() || finding.append.is_some())
+                && let Some(path) = &finding.path
+            {
+                by_file.entry(path).or_default().push(finding);
+            }
+        }
+    }
+    let unparsed: Vec<&str> = analysis
+        .findings
+        .iter()
+        .filter(|finding| finding.rule == "does-not-parse")
+        .filter_map(|finding| finding.path.as_deref())
+        .collect();
+    let tree = draft.tree;
+    let files: Vec<(&str, Vec<&Finding>)> = by_file.into_iter().collect();
+    let edited = crate::analysis::in_parallel(&files, |(path, findings)| {
+        let known_to_parse = !unparsed.contains(path);
+        edit_file(tree, analysis, path, findings, known_to_parse)
+    });
+    for ((path, findings), after) in files.into_iter().zip(edited) {
+        let reasons = findings
+            .iter()
+            .map(|finding| Reason {
+                rule: finding.rule,
+                line: finding.line.filter(|_| finding.append.is_none()),
+                text: reason(finding),
+            })
+            .collect();
+        draft.put(path, after?, reasons);
+    }
+    let mut renames = Vec::new();
+    if analysis.options.python3() {
+        for module in stdlib_shadow::NEWER {
+            let is_imported = analysis.findings.iter().any(|finding| {
+                finding.rule == "stdlib-name" && finding.what.starts_with(&format!("`{module}`"))
+            });
+            if let Some((old, new)) = stdlib_shadow::shadowing(draft.tree, module)
+                && is_imported
+            {
+                draft.rename(
+                    &old,
+                    &new,
+                    Reason {
+                        rule: "stdlib-name",
+                        line: None,
+                        text: format!(
+                            "the standard library has a module {module}, which would come first"
+                        ),
+                    },
+                );
+                renames.push((old, new));
+            }
+        }
+    }
+    for finding in &analysis.findings {
+        if finding.rule == "kept-files" && matches!(finding.remedy, Remedy::Convert(_)) {
+            draft.make_executable(
+                "app.sh",
+                Reason {
+                    rule: "kept-files",
+                    line: None,
+                    text: "the builder executes it".to_owned(),
+                },
+            );
+        }
+    }
+    Ok(renames)
+}
+
+/// The content of one file after its edits.
+fn edit_file(
+    tree: &Tree,
+    analysis: &Analysis,
+    path: &str,
+    findings: &[&Finding],
+    known_to_parse: bool,
+) -> Result<Vec<u8>, V2Error> {
+    let Some(source) = tree.content(path) else {
+        return Err(V2Error::NotEditable {
+            path: path.to_owned(),
+            reason: "it is too large, or no text".to_owned(),
+        });
+    };
+    let mut edits: Vec<Edit> = findings
+        .iter()
+        .flat_map(|finding| finding.edits.iter().cloned())
+        .collect();
+    let tail: String = findings
+        .iter()
+        .filter_map(|finding| finding.append.as_deref())
+        .collect();
+    if !tail.is_empty() {
+        let newline = if source.is_empty() || source.ends_with(b"\n") {
+            ""
+        } else {
+            "\n"
+        };
+        edits.push(Edit {
+            start: source.len(),
+            end: source.len(),
+            text: format!("{newline}{tail}"),
+            rule: "convert",
+            reason: String::new(),
+        });
+    }
+    let is_entry = analysis
+        .facts
+        .entry
+        .as_ref()
+        .is_some_and(|entry| entry.path == path);
+    let is_python = is_entry
+        || path.ends_with(".py")
+        || !path.rsplit('/').next().unwrap_or_default().contains('.');
+    if is_python {
+        python::apply(path, source, &edits, known_to_parse)
+    } else {
+        python::splice(path, source, &edits)
+    }
+}
+
+fn reason(finding: &Finding) -> String {
+    match &finding.remedy {
+        Remedy::Convert(does) => format!("{does}: {}", finding.why),
+        _ => finding.why.to_owned(),
+    }
+}
+
+/// `requirements.txt`.
+pub(super) fn requirements(draft: &mut Draft<'_>, analysis: &Analysis) {
+    let (text, notes) = rewrite(draft.tree, &analysis.facts, &analysis.options);
+    if text.is_empty() {
+        return;
+    }
+    let mut reasons: Vec<Reason> = notes
+        .into_iter()
+        .filter(|note| matches!(note.finding.remedy, Remedy::Convert(_)))
+        .map(|note| Reason {
+            rule: "requirements",
+            line: note.finding.line,
+            text: format!(
+                "{}: {}",
+                note.finding.what,
+                match &note.finding.remedy {
+                    Remedy::Convert(does) => does.as_str(),
+                    _ => "",
+                }
+            ),
+        })
+        .collect();
+    let before = draft.tree.text("requirements.txt").unwrap_or_default();
+    let added: Vec<&str> = text
+        .lines()
+        .filter(|line| !before.lines().any(|old| old == *line))
+        .collect();
+    reasons.push(Reason {
+        rule: "requirements",
+        line: None,
+        text: format!("what the builder installs: {}", added.join(", ")),
+    });
+    draft.put("requirements.txt", text, reasons);
+}

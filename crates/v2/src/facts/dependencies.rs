@@ -1,0 +1,210 @@
+//! What the application needs installed: `requirements.txt` and the `install_requires` of `setup.py`; V2 installed both.
+
+use serde::Serialize;
+
+use crate::python::Py;
+use crate::tree::Tree;
+
+/// One requirement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Requirement {
+    /// The name, as written; empty for options and addresses.
+    pub name: String,
+    /// The whole line, without its comment.
+    pub text: String,
+    /// The file.
+    pub path: String,
+    /// The line.
+    pub line: usize,
+}
+
+impl Requirement {
+    /// What follows the name, as in `==1.8.4`.
+    pub(crate) fn specifier(&self) -> &str {
+        let rest = self.text.get(self.name.len()..).unwrap_or_default().trim();
+        match rest.strip_prefix('[') {
+            Some(extras) => extras.split_once(']').map_or("", |(_, rest)| rest).trim(),
+            None => rest,
+        }
+    }
+
+    /// The version after `==`, or the lowest that is allowed.
+    pub(crate) fn version(&self) -> Option<&str> {
+        let spec = self.specifier();
+        let spec = spec.split([',', ';', ' ']).next().unwrap_or_default();
+        ["==", "~=", ">=", "==="]
+            .iter()
+            .find_map(|operator| spec.strip_prefix(operator))
+            .map(|version| version.trim_end_matches(".*").trim())
+    }
+}
+
+/// What `setup.py` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SetupPy {
+    /// Line of `install_requires`, or of `setup(`.
+    pub line: usize,
+    /// The requirements, if they are written out.
+    pub install_requires: Vec<Requirement>,
+    /// The expression, if they are not.
+    pub dynamic: Option<String>,
+    /// Line of `dependency_links`.
+    pub dependency_links: Option<usize>,
+    /// Whether it says which packages to install.
+    pub names_packages: bool,
+}
+
+/// What the application needs installed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Dependencies {
+    /// The file that V2's pip read.
+    pub requirements_file: Option<String>,
+    /// What is in it.
+    pub requirements: Vec<Requirement>,
+    /// `setup.py`.
+    pub setup_py: Option<SetupPy>,
+}
+
+impl Dependencies {
+    /// A requirement of that name, from either file.
+    pub fn find(&self, name: &str) -> Option<&Requirement> {
+        let wanted = normal_name(name);
+        self.all().find(|one| normal_name(&one.name) == wanted)
+    }
+
+    /// All requirements.
+    pub fn all(&self) -> impl Iterator<Item = &Requirement> {
+        self.requirements.iter().chain(
+            self.setup_py
+                .iter()
+                .flat_map(|setup| &setup.install_requires),
+        )
+    }
+}
+
+/// Names are equal whatever their case and punctuation (PEP 503).
+pub(crate) fn normal_name(name: &str) -> String {
+    let mut normal = String::with_capacity(name.len());
+    for c in name.trim().chars() {
+        match c {
+            '-' | '_' | '.' => {
+                if !normal.ends_with('-') {
+                    normal.push('-');
+                }
+            }
+            c => normal.push(c.to_ascii_lowercase()),
+        }
+    }
+    normal
+}
+
+pub(super) fn dependencies(tree: &Tree) -> Dependencies {
+    let file = "requirements.txt";
+    let requirements = tree
+        .text(file)
+        .map(|text| parse_requirements(&text, file))
+        .unwrap_or_default();
+    Dependencies {
+        requirements_file: tree.is_file(file).then(|| file.to_owned()),
+        requirements,
+        setup_py: setup_py(tree),
+    }
+}
+
+pub(crate) fn parse_requirements(text: &str, path: &str) -> Vec<Requirement> {
+    let mut found = Vec::new();
+    let mut open = String::new();
+    let mut first = 1;
+    for (at, line) in text.lines().enumerate() {
+        if open.is_empty() {
+            first = at + 1;
+        }
+        let line = line.trim_start_matches('\u{feff}');
+        if let Some(more) = line.strip_suffix('\\') {
+            open.push_str(more);
+            continue;
+        }
+        open.push_str(line);
+        let whole = std::mem::take(&mut open);
+        let text = match whole.trim_start().starts_with('#') {
+            true => "",
+            false => whole.split(" #").next().unwrap_or_default().trim(),
+        };
+        if !text.is_empty() {
+            found.push(requirement(text, path, first));
+        }
+    }
+    found
+}
+
+pub(crate) fn requirement(text: &str, path: &str, line: usize) -> Requirement {
+    let name: String = if text.starts_with('-')
+        || text.contains("://") && !text.contains('@')
+        || text.starts_with('.')
+    {
+        String::new()
+    } else {
+        text.chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+            .collect()
+    };
+    let name = if text.starts_with("git+") || text.starts_with("hg+") || text.starts_with("svn+") {
+        String::new()
+    } else {
+        name
+    };
+    Requirement {
+        name,
+        text: text.to_owned(),
+        path: path.to_owned(),
+        line,
+    }
+}
+
+fn setup_py(tree: &Tree) -> Option<SetupPy> {
+    let path = "setup.py";
+    let content = tree.content(path)?;
+    let py = Py::parse(path, content)?;
+    let call = py.calls().into_iter().find(|call| call.last() == "setup")?;
+    let mut setup = SetupPy {
+        line: py.line(call.node),
+        names_packages: ["packages", "py_modules"]
+            .iter()
+            .any(|name| call.keyword(name).is_some()),
+        dependency_links: call.keyword("dependency_links").map(|node| py.line(node)),
+        ..SetupPy::default()
+    };
+    let Some(value) = call
+        .keyword("install_requires")
+        .or_else(|| call.keyword("requires"))
+    else {
+        return Some(setup);
+    };
+    setup.line = py.line(value);
+    // A list that has a name of its own.
+    let list = match value.kind() {
+        "identifier" => py
+            .assigned(py.text(value))
+            .iter()
+            .rev()
+            .find_map(|assign| assign.value)
+            .unwrap_or(value),
+        _ => value,
+    };
+    let items = matches!(list.kind(), "list" | "tuple").then(|| {
+        crate::python::children(list)
+            .into_iter()
+            .map(|item| py.string(item).map(|text| (text, py.line(item))))
+            .collect::<Option<Vec<_>>>()
+    });
+    match items.flatten() {
+        Some(items) => {
+            setup.install_requires = items
+                .into_iter()
+                .map(|(text, line)| requirement(text.trim(), path, line))
+                .collect();
+        }
+        None => setup.dynamic = Some(py.text(list).chars().take(120).collect()),
+    }
+    Some(setup)
+}

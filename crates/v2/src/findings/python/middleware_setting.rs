@@ -1,0 +1,125 @@
+//! The old setting for middleware.
+
+use crate::findings::{Check, FileContext, Rule, Severity};
+use crate::python::children;
+
+pub(super) const RULE: Rule = Rule {
+    id: "middleware-setting",
+    title: "the setting MIDDLEWARE_CLASSES",
+    why: "Django 2.0 reads MIDDLEWARE only, and has no SessionAuthenticationMiddleware",
+    check: Check::Python {
+        needle: r"MIDDLEWARE_CLASSES|SessionAuthenticationMiddleware",
+        check,
+    },
+};
+
+const GONE: &[&str] = &["django.contrib.auth.middleware.SessionAuthenticationMiddleware"];
+/// Middleware that newer releases do not have under that name.
+const REMOVED: &[&str] = &[
+    "django.middleware.doc.XViewMiddleware",
+    "django.contrib.csrf.middleware",
+    "django.middleware.csrf.CsrfResponseMiddleware",
+    "django.middleware.transaction.TransactionMiddleware",
+];
+
+fn check(file: &FileContext<'_>) {
+    if !file.to_django(2, 0) || !file.is_settings() {
+        return;
+    }
+    let py = file.py;
+    let mut renamed = Vec::new();
+    for name in ["MIDDLEWARE_CLASSES", "MIDDLEWARE"] {
+        for assign in py.assigned(name) {
+            let mut finding = file
+                .at(
+                    &RULE,
+                    Severity::Blocker,
+                    py.line(assign.statement),
+                    format!("{name} is of an older Django"),
+                )
+                .convert(
+                    "names the setting MIDDLEWARE and takes out what Django does not have any more",
+                );
+            if name == "MIDDLEWARE_CLASSES" && !renamed.contains(&assign.target.start_byte()) {
+                renamed.push(assign.target.start_byte());
+                finding = finding.edit(
+                    assign.target.start_byte(),
+                    assign.target.end_byte(),
+                    "MIDDLEWARE",
+                );
+                // `MIDDLEWARE_CLASSES = MIDDLEWARE_CLASSES + (…)`
+                if let Some(value) = assign.value {
+                    crate::python::visit(value, &mut |node| {
+                        if node.kind() == "identifier" && py.text(node) == "MIDDLEWARE_CLASSES" {
+                            finding.edits.push(crate::python::Edit {
+                                start: node.start_byte(),
+                                end: node.end_byte(),
+                                text: "MIDDLEWARE".to_owned(),
+                                rule: RULE.id,
+                                reason: RULE.why.to_owned(),
+                            });
+                        }
+                        true
+                    });
+                }
+            }
+            let items = assign.value.map(children).unwrap_or_default();
+            for (at, item) in items.iter().enumerate() {
+                let Some(class) = py.string(*item) else {
+                    continue;
+                };
+                if GONE.contains(&class.as_str()) {
+                    let (start, end) = element(file, &items, at);
+                    finding = finding.edit(start, end, "");
+                } else if REMOVED.iter().any(|gone| class.starts_with(gone)) {
+                    file.add(
+                        file.at(
+                            &RULE,
+                            Severity::Blocker,
+                            py.line(*item),
+                            format!("Django has no {class} any more"),
+                        )
+                        .person("take it out, or write what it did"),
+                    );
+                } else if name == "MIDDLEWARE_CLASSES" && !class.starts_with("django.") {
+                    file.add(
+                        file.at(&RULE, Severity::Warning, py.line(*item), format!("{class} may be of the old kind"))
+                            .person("let the class inherit from django.utils.deprecation.MiddlewareMixin, if it is the application's own, or take a newer release of the package"),
+                    );
+                }
+            }
+            if !finding.edits.is_empty() {
+                file.add(finding);
+            }
+        }
+    }
+}
+
+/// The bytes of one element of a list, with its comma and, if it has them for itself, its lines.
+fn element(file: &FileContext<'_>, items: &[tree_sitter::Node<'_>], at: usize) -> (usize, usize) {
+    let py = file.py;
+    let Some(item) = items.get(at) else {
+        return (0, 0);
+    };
+    let source = py.source();
+    let mut end = item.end_byte();
+    let rest = source.get(end..).unwrap_or_default();
+    let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+    if rest.get(blanks..).is_some_and(|rest| rest.starts_with(',')) {
+        end += blanks + 1;
+    }
+    let line_start = py.line_start(item.start_byte());
+    let line_end = py.line_end(end);
+    let alone = source
+        .get(line_start..item.start_byte())
+        .is_some_and(|head| head.trim().is_empty())
+        && source.get(end..line_end).is_some_and(|tail| {
+            let tail = tail.trim();
+            tail.is_empty() || tail.starts_with('#')
+        });
+    if alone {
+        (line_start, line_end)
+    } else {
+        (item.start_byte(), end)
+    }
+}

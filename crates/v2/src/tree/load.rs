@@ -1,0 +1,251 @@
+//! Reading a tree from disk, with bounds.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::{File, Leads, Link, Node, Tree, git};
+use crate::V2Error;
+
+/// How much of a tree is read.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Files and links at most.
+    pub files: usize,
+    /// Bytes of one file whose content is looked at.
+    pub file_bytes: u64,
+    /// Bytes of all contents together.
+    pub total_bytes: u64,
+    /// Nested folders at most.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            files: 100_000,
+            file_bytes: 1 << 20,
+            total_bytes: 48 << 20,
+            depth: 64,
+        }
+    }
+}
+
+/// Folders that tools make again, or that belong to version control.
+const LEFT_OUT: &[&str] = &[
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    "node_modules",
+    ".tox",
+    ".venv",
+];
+
+/// Names of files that are never code, whatever is in them.
+const NO_TEXT: &[&str] = &[
+    "png", "jpg", "jpeg", "gif", "ico", "svg", "woff", "woff2", "ttf", "eot", "otf", "pdf", "zip",
+    "gz", "tgz", "bz2", "xz", "whl", "egg", "jar", "war", "pyc", "pyo", "so", "mo", "po", "db",
+    "sqlite3", "mp3", "mp4", "css", "map", "swf", "psd",
+];
+
+struct Walk<'a> {
+    root: PathBuf,
+    limits: &'a Limits,
+    nodes: BTreeMap<String, Node>,
+    odd_names: Vec<String>,
+    total: u64,
+}
+
+pub(super) fn load(root: &Path, limits: &Limits) -> Result<Tree, V2Error> {
+    let folder_error = |source| V2Error::Folder {
+        path: root.to_owned(),
+        source,
+    };
+    let real = fs_err::canonicalize(root).map_err(folder_error)?;
+    let mut walk = Walk {
+        root: real.clone(),
+        limits,
+        nodes: BTreeMap::new(),
+        odd_names: Vec::new(),
+        total: 0,
+    };
+    // The first folder must be readable; others below it are noted.
+    fs_err::read_dir(&real).map_err(folder_error)?;
+    walk.folder(&real, "", 0)?;
+    let mut tree = Tree {
+        root: real,
+        nodes: walk.nodes,
+        odd_names: walk.odd_names,
+    };
+    if let Some(modes) = git::modes(&tree.root) {
+        for (path, executable) in modes {
+            if let Some(Node::File(file)) = tree.nodes.get_mut(&path) {
+                file.executable = executable;
+            }
+        }
+    }
+    Ok(tree)
+}
+
+impl Walk<'_> {
+    fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), V2Error> {
+        let listed =
+            fs_err::read_dir(folder).and_then(|entries| entries.collect::<Result<Vec<_>, _>>());
+        let mut entries = match listed {
+            Ok(entries) => entries,
+            Err(error) => {
+                self.unreadable(prefix, &error);
+                return Ok(());
+            }
+        };
+        if depth > self.limits.depth {
+            self.unreadable(
+                prefix,
+                &std::io::Error::other("its folders are nested too deep"),
+            );
+            return Ok(());
+        }
+        entries.sort_by_key(fs_err::DirEntry::file_name);
+        if entries.is_empty() && !prefix.is_empty() {
+            self.nodes.insert(prefix.to_owned(), Node::EmptyFolder);
+        }
+        for entry in entries {
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                self.odd_names
+                    .push(entry.path().to_string_lossy().into_owned());
+                continue;
+            };
+            let path = if prefix.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{prefix}/{name}")
+            };
+            let kind = match entry.file_type() {
+                Ok(kind) => kind,
+                Err(error) => {
+                    self.unreadable(&path, &error);
+                    continue;
+                }
+            };
+            if kind.is_dir() {
+                if LEFT_OUT.contains(&name) || is_virtual_environment(&entry.path()) {
+                    continue;
+                }
+                self.folder(&entry.path(), &path, depth + 1)?;
+            } else if kind.is_symlink() {
+                self.link(&entry.path(), path);
+            } else if kind.is_file() {
+                // A worktree's `.git` is a file.
+                if path != ".git" {
+                    self.file(&entry.path(), path);
+                }
+            }
+            // Sockets and devices are no source.
+            if self.nodes.len() > self.limits.files {
+                return Err(V2Error::TooLarge {
+                    path: self.root.clone(),
+                    limit: self.limits.files,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&mut self, path: &str, error: &std::io::Error) {
+        self.nodes.insert(
+            path.to_owned(),
+            Node::File(File {
+                executable: false,
+                size: 0,
+                content: None,
+                unreadable: Some(error.to_string()),
+            }),
+        );
+    }
+
+    fn file(&mut self, on_disk: &Path, path: String) {
+        let meta = match fs_err::symlink_metadata(on_disk) {
+            Ok(meta) => meta,
+            Err(error) => return self.unreadable(&path, &error),
+        };
+        let size = meta.len();
+        let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+        let wanted = size <= self.limits.file_bytes
+            && self.total + size <= self.limits.total_bytes
+            && !NO_TEXT.contains(&extension.to_ascii_lowercase().as_str());
+        let content = if wanted {
+            match std::fs::read(on_disk) {
+                Ok(content) => Some(content).filter(|content| is_text(content)),
+                Err(error) => return self.unreadable(&path, &error),
+            }
+        } else if let Err(error) = std::fs::File::open(on_disk) {
+            return self.unreadable(&path, &error);
+        } else {
+            None
+        };
+        self.total += content.as_ref().map_or(0, |content| content.len() as u64);
+        self.nodes.insert(
+            path,
+            Node::File(File {
+                executable: meta.permissions().mode() & 0o111 != 0,
+                size,
+                content,
+                unreadable: None,
+            }),
+        );
+    }
+
+    fn link(&mut self, on_disk: &Path, path: String) {
+        let target = match fs_err::read_link(on_disk) {
+            Ok(target) => target,
+            Err(error) => return self.unreadable(&path, &error),
+        };
+        let leads = leads(&self.root, on_disk, &target);
+        self.nodes.insert(
+            path,
+            Node::Link(Link {
+                target: target.to_string_lossy().into_owned(),
+                leads,
+            }),
+        );
+    }
+}
+
+/// Where a link leads, by its words and, where it exists, by what the system says.
+fn leads(root: &Path, link: &Path, target: &Path) -> Leads {
+    let words = target.to_string_lossy();
+    if words.starts_with("/var/lib/openshift") || words.starts_with("/opt/rh/") {
+        return Leads::OldPlatform;
+    }
+    if target.is_absolute() {
+        return Leads::Outside;
+    }
+    let mut place = link.parent().unwrap_or(root).to_owned();
+    for part in target.components() {
+        match part {
+            Component::ParentDir => {
+                place.pop();
+            }
+            Component::Normal(name) => place.push(name),
+            _ => {}
+        }
+        if !place.starts_with(root) {
+            return Leads::Outside;
+        }
+    }
+    // A chain of links may lead out although each word stays within.
+    match std::fs::canonicalize(link) {
+        Ok(real) if !real.starts_with(root) => Leads::Outside,
+        _ => Leads::Inside,
+    }
+}
+
+fn is_virtual_environment(folder: &Path) -> bool {
+    folder.join("pyvenv.cfg").is_file() || folder.join("bin").join("activate_this.py").is_file()
+}
+
+fn is_text(content: &[u8]) -> bool {
+    !content.iter().take(8 << 10).any(|byte| *byte == 0)
+}
