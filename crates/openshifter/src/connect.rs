@@ -37,14 +37,14 @@ impl Connected {
 impl Names {
     /// The named clusters: none when the file was not asked for and is not there.
     pub(crate) fn read(&self) -> Result<Option<InputFile>> {
-        if self.input == Path::new("input.json") && !self.input.exists() {
+        if self.input.path == Path::new("input.json") && !self.input.path.exists() {
             return Ok(None);
         }
-        Ok(Some(InputFile::read(&self.input)?))
+        Ok(Some(InputFile::read(&self.input.path)?))
     }
 
     /// Connects to a cluster by what the user called it.
-    pub(crate) async fn connect(&self, name: &str, login: &Login) -> Result<Connected> {
+    pub(crate) async fn connect(&self, name: &str, login: Login) -> Result<Connected> {
         let endpoint = self.endpoint(name, login).await?;
         let cluster = Cluster::connect(&endpoint.access).await?;
         Ok(Connected {
@@ -53,7 +53,7 @@ impl Names {
         })
     }
 
-    async fn endpoint(&self, name: &str, login: &Login) -> Result<Endpoint> {
+    async fn endpoint(&self, name: &str, login: Login) -> Result<Endpoint> {
         if name == "in-cluster" {
             return Ok(Endpoint {
                 access: Access::in_cluster()?,
@@ -62,12 +62,16 @@ impl Names {
         }
         let input = self.read()?;
         let trust = Trust {
-            ca_pem: login.ca.as_deref().map(fs::read).transpose()?,
+            ca_pem: login.ca.as_deref().map(given).transpose()?,
             insecure: login.insecure,
-            oauth_ca_pem: login.oauth_ca.as_deref().map(fs::read).transpose()?,
+            oauth_ca_pem: login.oauth_ca.as_deref().map(given).transpose()?,
             oauth_insecure: login.oauth_insecure,
         };
-        let credentials = login.credentials(name)?;
+        let asked = name.to_owned();
+        // It may wait for a person.
+        let credentials = tokio::task::spawn_blocking(move || login.credentials(&asked))
+            .await
+            .context("asking for credentials")??;
         Ok(Endpoint::resolve(
             name,
             input.as_ref(),
@@ -84,8 +88,8 @@ impl Login {
     fn credentials(&self, cluster: &str) -> Result<Option<Credentials>> {
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
             return Ok(Some(Credentials::ClientCertificate {
-                cert_pem: fs::read(certificate)?,
-                key_pem: SecretString::from(fs::read_to_string(key)?),
+                cert_pem: given(certificate)?,
+                key_pem: SecretString::from(given_text(key)?),
             }));
         }
         if let Some(token) = self.secret(self.token_file.as_ref(), "TOKEN")? {
@@ -114,11 +118,21 @@ impl Login {
                     .context("reading stdin")?;
                 Some(text)
             }
-            Some(path) => Some(fs::read_to_string(path)?),
+            Some(path) => Some(given_text(path)?),
             None => std::env::var(format!("{}_{what}", self.prefix)).ok(),
         };
         Ok(text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
     }
+}
+
+/// A file that was named on the command line: one that cannot be read is a mistake of the call.
+pub(crate) fn given(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| Usage(error.to_string()).into())
+}
+
+fn given_text(path: &Path) -> Result<String> {
+    String::from_utf8(given(path)?)
+        .map_err(|_| Usage(format!("{} is not text", path.display())).into())
 }
 
 fn ask_password(user: &str, cluster: &str) -> Result<SecretString> {

@@ -53,6 +53,11 @@ impl From<Exit> for ExitCode {
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
+/// Stopped by Ctrl-C before the first change.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped on request; nothing was changed")]
+pub(crate) struct Interrupted;
+
 /// The status of an error that reached `main`. Runs report for themselves.
 pub(crate) fn of(error: &anyhow::Error) -> Exit {
     use openshifter_migrate::EndpointError;

@@ -1,80 +1,103 @@
 //! `openshifter chart`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use openshifter_chart::{Chart as FatChart, UnpackLimits};
-use openshifter_migrate::{Allow, open_chart};
+use openshifter_migrate::Allow;
+use tempfile::TempDir;
 
 use crate::cli::Chart;
-use crate::commands::state;
+use crate::commands::session::clear;
+use crate::commands::{Session, state};
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 pub(crate) async fn run(args: Chart, printer: Printer) -> Result<Exit> {
-    // Looking at a chart lets nothing of it out.
-    let any = Allow {
-        escaping_links: true,
-        devices: true,
-    };
+    let session = Session::new(printer);
     match args {
         Chart::Inspect { chart } => {
             let spool = state()?.spool()?;
-            let chart = opened(&chart, spool.path()).await?;
+            let chart = inspected(&session, &chart, spool).await?;
             printer.data(chart.manifest(), |manifest| manifest.text())?;
         }
-        Chart::Verify { chart: path } => {
-            let spool = state()?.spool()?;
-            let chart = open_chart(&path, spool.path(), any).await?;
-            printer.data(chart.manifest(), |manifest| {
+        Chart::Verify { chart } => {
+            let opened = session.open(&chart, state()?.spool()?, ANYTHING).await?;
+            printer.data(opened.chart.manifest(), |manifest| {
                 format!("{}\nall of it was checked\n", manifest.text().trim_end())
             })?;
         }
-        Chart::Unpack { chart, folder } => {
-            let folder = match folder {
-                Some(folder) => folder,
-                None => {
-                    let name = chart
-                        .file_name()
-                        .and_then(|name| name.to_str())
-                        .unwrap_or_default();
-                    let stem = name
-                        .strip_suffix(".tgz")
-                        .or_else(|| name.strip_suffix(".tar.gz"));
-                    stem.ok_or_else(|| anyhow!("say which folder: {name} does not end in .tgz"))?
-                        .into()
-                }
-            };
-            if folder.exists() {
-                return Err(anyhow!("{} exists already", folder.display()));
-            }
-            let parent = folder
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty());
-            let parent = parent.unwrap_or(Path::new(".")).to_owned();
-            let unpacked = tokio::task::spawn_blocking(move || {
-                let file = fs_err::File::open(&chart)?;
-                let unpacked = openshifter_chart::unpack(file, &parent, &UnpackLimits::default())?;
-                Ok::<_, anyhow::Error>(unpacked)
-            })
-            .await??;
-            fs_err::rename(unpacked, &folder)?;
-            printer.note(&format!("unpacked to {}", folder.display()));
-        }
+        Chart::Unpack { chart, folder } => unpack(&session, chart, folder).await?,
         Chart::Pack { chart, archive } => {
-            let spool = state()?.spool()?;
-            let chart = open_chart(&chart, spool.path(), any).await?;
-            openshifter_chart::pack_to_file(chart.dir(), &archive).await?;
+            let opened = session.open(&chart, state()?.spool()?, ANYTHING).await?;
+            let packing = openshifter_chart::pack_to_file(opened.chart.dir(), &archive);
+            session.unless_stopped(async { Ok(packing.await?) }).await?;
             printer.note(&format!("packed to {}", archive.display()));
         }
     }
     Ok(Exit::Complete)
 }
 
-async fn opened(path: &Path, spool: &Path) -> Result<FatChart> {
-    let (path, spool) = (path.to_owned(), spool.to_owned());
-    tokio::task::spawn_blocking(move || FatChart::open_any(&path, &spool))
-        .await
-        .context("opening the chart")?
-        .map_err(Into::into)
+/// Looking at a chart lets nothing of it out.
+const ANYTHING: Allow = Allow {
+    escaping_links: true,
+    devices: true,
+};
+
+/// Opens a chart without a look at its data.
+async fn inspected(session: &Session, path: &Path, spool: TempDir) -> Result<FatChart> {
+    let (path, within) = (path.to_owned(), spool.path().to_owned());
+    let opening = tokio::task::spawn_blocking(move || FatChart::open_any(&path, &within));
+    let opened = session
+        .unless_stopped(async { Ok(opening.await.context("opening the chart")??) })
+        .await;
+    clear(spool).await;
+    opened
+}
+
+/// Makes the folder of an archive, whole or not at all.
+async fn unpack(session: &Session, chart: PathBuf, folder: Option<PathBuf>) -> Result<()> {
+    let folder = match folder {
+        Some(folder) => folder,
+        None => {
+            let name = chart
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            let stem = name
+                .strip_suffix(".tgz")
+                .or_else(|| name.strip_suffix(".tar.gz"));
+            stem.ok_or_else(|| anyhow!("say which folder: {name} does not end in .tgz"))?
+                .into()
+        }
+    };
+    if folder.exists() {
+        return Err(anyhow!("{} exists already", folder.display()));
+    }
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    // Beside its place, so that it can be moved there.
+    let work = tempfile::Builder::new()
+        .prefix(".openshifter-unpack-")
+        .tempdir_in(parent)
+        .with_context(|| format!("making a folder in {}", parent.display()))?;
+    let within = work.path().to_owned();
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let file = fs_err::File::open(&chart)?;
+        let limits = UnpackLimits::default();
+        let unpacked = openshifter_chart::unpack(file, &within, &limits)?;
+        Ok::<_, anyhow::Error>(unpacked)
+    });
+    let unpacked = session
+        .unless_stopped(async { unpacking.await.context("unpacking the chart")? })
+        .await;
+    let moved = unpacked.and_then(|unpacked| Ok(fs_err::rename(unpacked, &folder)?));
+    clear(work).await;
+    moved?;
+    session
+        .printer
+        .note(&format!("unpacked to {}", folder.display()));
+    Ok(())
 }

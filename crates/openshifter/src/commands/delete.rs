@@ -4,16 +4,16 @@ use anyhow::Result;
 use openshifter_migrate::{DeletePlan, delete, plan_delete};
 
 use crate::cli::Delete;
-use crate::commands::{Started, confirm};
+use crate::commands::Session;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 pub(crate) async fn run(args: Delete, printer: Printer) -> Result<Exit> {
-    let source = args
-        .names
-        .connect(&args.from.cluster, &args.from.login())
+    let session = Session::new(printer);
+    let source = session
+        .connect(&args.names, &args.from.cluster, args.from.login())
         .await?;
-    let result = deleted(&args, &source, printer).await;
+    let result = deleted(&args, &source, &session).await;
     source.logout().await;
     result
 }
@@ -21,16 +21,19 @@ pub(crate) async fn run(args: Delete, printer: Printer) -> Result<Exit> {
 async fn deleted(
     args: &Delete,
     source: &crate::connect::Connected,
-    printer: Printer,
+    session: &Session,
 ) -> Result<Exit> {
+    let printer = session.printer;
     let namespace = source.namespace(args.namespace.as_deref())?;
-    let plan = plan_delete(
+    let planning = plan_delete(
         &source.cluster,
         &namespace,
-        args.selector.as_ref(),
+        args.only.selector.as_ref(),
         args.with_data,
-    )
-    .await?;
+    );
+    let plan = session
+        .unless_stopped(async { Ok(planning.await?) })
+        .await?;
     if args.dry_run {
         printer.data(&plan, DeletePlan::text)?;
         return Ok(Exit::Complete);
@@ -40,11 +43,12 @@ async fn deleted(
         return Ok(Exit::Complete);
     }
     printer.note(&plan.text());
-    if !args.yes && !confirm(printer, &format!("Delete these {} objects?", plan.count()))? {
+    let question = format!("Delete these {} objects?", plan.count());
+    if !args.yes && !session.confirm(&question).await? {
         printer.note("nothing was deleted");
         return Ok(Exit::Failed);
     }
-    let started = Started::new(printer, None)?;
+    let started = session.begin()?;
     let result = delete(&started.run, &source.cluster, &plan).await;
     started.end(printer, &result, false)
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(args: Demo, printer: Printer) -> Result<Exit> {
         .tempdir()?;
 
     printer.note("starting two embedded OpenShift clusters, minishift and production");
-    let sandbox = if args.no_sandbox {
+    let sandbox = if args.isolation.no_sandbox {
         Sandbox::None
     } else {
         Sandbox::Bubblewrap
@@ -169,13 +169,17 @@ async fn shown(
     let plan = plan_policy(&source, PROJECT, &target, PROJECT, &options).await?;
     let migrated = migrate(&run, &source, PROJECT, &target, PROJECT, &options, &plan).await;
     bars.finish();
-    let report = match migrated {
+    let mut report = match migrated {
         Ok(report) => report,
         Err(failed) => {
             printer.report(&failed.report, true)?;
             return Ok(Exit::of_report(&failed.report));
         }
     };
+    if !args.keep {
+        // It is gone at the end.
+        report.chart = None;
+    }
     printer.report(&report, !printer.is_json())?;
     if Exit::of_report(&report) != Exit::Complete {
         return Ok(Exit::of_report(&report));

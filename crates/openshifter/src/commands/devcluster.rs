@@ -14,7 +14,7 @@ pub(crate) async fn run(args: Devcluster, printer: Printer) -> Result<Exit> {
     let mut config = Config::new(&args.name, &args.data, std::env::current_exe()?);
     config.listen = args.listen;
     config.router = args.router;
-    config.sandbox = if args.no_sandbox {
+    config.sandbox = if args.isolation.no_sandbox {
         Sandbox::None
     } else {
         Sandbox::Bubblewrap

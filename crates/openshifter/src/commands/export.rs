@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use openshifter_migrate::{ChartForm, ExportOptions, export};
+use openshifter_migrate::{ChartForm, export};
 
 use crate::cli::Export;
-use crate::commands::Started;
+use crate::commands::Session;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 pub(crate) async fn run(args: Export, printer: Printer) -> Result<Exit> {
-    let source = args
-        .names
-        .connect(&args.from.cluster, &args.from.login())
+    let session = Session::new(printer);
+    let source = session
+        .connect(&args.names, &args.from.cluster, args.from.login())
         .await?;
-    let result = exported(&args, &source, printer).await;
+    let result = exported(&args, &source, &session).await;
     source.logout().await;
     result
 }
@@ -23,25 +23,26 @@ pub(crate) async fn run(args: Export, printer: Printer) -> Result<Exit> {
 async fn exported(
     args: &Export,
     source: &crate::connect::Connected,
-    printer: Printer,
+    session: &Session,
 ) -> Result<Exit> {
+    let printer = session.printer;
     let namespace = source.namespace(args.namespace.as_deref())?;
-    let options = ExportOptions {
-        selector: args.reading.selector.clone(),
-        quiesce: args.quiesce,
-        skip_volumes: args.reading.skip_volume.iter().cloned().collect(),
-        helper_image: args.helper.helper_image.clone(),
-        choices: args.reading.choices(),
-        ..ExportOptions::default()
-    };
+    let options = args.reading.options(args.quiesce, &args.helper);
     if args.dry_run {
-        let plan = openshifter_migrate::plan_export(&source.cluster, &namespace, &options).await?;
+        let planning = openshifter_migrate::plan_export(&source.cluster, &namespace, &options);
+        let plan = session
+            .unless_stopped(async { Ok(planning.await?) })
+            .await?;
         printer.data(&plan, openshifter_migrate::ExportPlan::text)?;
         return Ok(Exit::Complete);
     }
-    let started = Started::new(printer, None)?;
+    let started = session.begin()?;
     let to_stdout = args.out.as_deref() == Some(Path::new("-"));
-    let spool = tempfile_for(&started)?;
+    let spool = started
+        .run
+        .state
+        .spool()
+        .context("making a folder for the archive")?;
     let form = match &args.out {
         _ if to_stdout => ChartForm::Archive(spool.path().join("chart.tgz")),
         Some(path) if is_archive(path) => ChartForm::Archive(path.clone()),
@@ -63,14 +64,6 @@ async fn exported(
             .context("writing the chart to stdout")?;
     }
     started.end(printer, &result, to_stdout)
-}
-
-fn tempfile_for(started: &Started) -> Result<tempfile::TempDir> {
-    started
-        .run
-        .state
-        .spool()
-        .context("making a folder for the archive")
 }
 
 fn is_archive(path: &Path) -> bool {

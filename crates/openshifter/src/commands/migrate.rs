@@ -1,29 +1,30 @@
 //! `openshifter migrate`.
 
 use anyhow::Result;
-use openshifter_migrate::{
-    ExportOptions, ImportOptions, MigrateOptions, PolicyPlan, migrate, plan_policy,
-};
+use openshifter_migrate::{MigrateOptions, PolicyPlan, migrate, plan_policy};
 
-use crate::cli::{Allow, Migrate};
-use crate::commands::{Started, confirm};
+use crate::cli::Migrate;
+use crate::commands::Session;
 use crate::connect::Connected;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
 pub(crate) async fn run(args: Migrate, printer: Printer) -> Result<Exit> {
-    let source = args
-        .names
-        .connect(&args.from.cluster, &args.from.login())
+    let session = Session::new(printer);
+    let source = session
+        .connect(&args.names, &args.from.cluster, args.from.login())
         .await?;
-    let target = match args.names.connect(&args.to.cluster, &args.to.login()).await {
+    let target = session
+        .connect(&args.names, &args.to.cluster, args.to.login())
+        .await;
+    let target = match target {
         Ok(target) => target,
         Err(error) => {
             source.logout().await;
             return Err(error);
         }
     };
-    let result = migrated(&args, &source, &target, printer).await;
+    let result = migrated(&args, &source, &target, &session).await;
     source.logout().await;
     target.logout().await;
     result
@@ -33,8 +34,9 @@ async fn migrated(
     args: &Migrate,
     source: &Connected,
     target: &Connected,
-    printer: Printer,
+    session: &Session,
 ) -> Result<Exit> {
+    let printer = session.printer;
     let from = source.namespace(args.namespace.as_deref())?;
     let to = match (&args.to_namespace, &target.namespace) {
         (Some(asked), _) => asked.clone(),
@@ -43,29 +45,15 @@ async fn migrated(
     };
     let options = MigrateOptions {
         policy: args.policy,
-        export: ExportOptions {
-            selector: args.reading.selector.clone(),
-            quiesce: args.quiesce,
-            skip_volumes: args.reading.skip_volume.iter().cloned().collect(),
-            helper_image: args.helper.helper_image.clone(),
-            choices: args.reading.choices(),
-            ..ExportOptions::default()
-        },
-        import: ImportOptions {
-            values: args.writing.overrides()?,
-            existing: args.writing.existing.into(),
-            overwrite_data: args.writing.overwrite_data,
-            helper_image: args.helper.helper_image.clone(),
-            allow_crds: args.writing.allow.contains(&Allow::Crds),
-            allow_beyond_project: args.writing.allow.contains(&Allow::BeyondProject),
-            allow: args.writing.in_volumes(),
-            patience: args.writing.timeout,
-            ..ImportOptions::default()
-        },
+        export: args.reading.options(args.quiesce, &args.helper),
+        import: args.writing.options(&args.helper)?,
         with_data: args.with_data,
         keep_chart: args.keep_chart.clone(),
     };
-    let plan = plan_policy(&source.cluster, &from, &target.cluster, &to, &options).await?;
+    let planning = plan_policy(&source.cluster, &from, &target.cluster, &to, &options);
+    let plan = session
+        .unless_stopped(async { Ok(planning.await?) })
+        .await?;
     if args.dry_run {
         printer.data(&plan, PolicyPlan::text)?;
         return Ok(Exit::Complete);
@@ -73,12 +61,14 @@ async fn migrated(
     printer.note(&plan.text());
     if plan.deletes.is_some()
         && !args.yes
-        && !confirm(printer, "Something will be deleted, as shown.")?
+        && !session
+            .confirm("Something will be deleted, as shown.")
+            .await?
     {
         printer.note("nothing was changed");
         return Ok(Exit::Failed);
     }
-    let started = Started::new(printer, None)?;
+    let started = session.begin()?;
     let result = migrate(
         &started.run,
         &source.cluster,

@@ -1,7 +1,7 @@
 //! `openshifter runs`.
 
 use anyhow::{Context as _, Result};
-use openshifter_migrate::{Ends, Report, Run};
+use openshifter_migrate::{Ends, Report, Run, Side};
 use serde::Serialize;
 
 use crate::cli::Runs;
@@ -14,6 +14,9 @@ use crate::printer::Printer;
 struct Line {
     run: String,
     operation: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<String>,
     /// Exit status; none when the program was stopped in the middle.
     status: Option<u8>,
@@ -42,11 +45,12 @@ pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
     for id in state.runs()? {
         let run = Run::with_id(state.clone(), id.clone())?;
         let Ok(ends) = Ends::of(&run) else { continue };
-        let side = ends.target.or(ends.source);
+        let place = |side: Side| format!("{}/{}", side.cluster, side.namespace);
         lines.push(Line {
             run: id.to_string(),
             operation: ends.operation,
-            target: side.map(|side| format!("{}/{}", side.cluster, side.namespace)),
+            source: ends.source.map(place),
+            target: ends.target.map(place),
             status: run.journal.status()?,
             next: openshifter_migrate::way_on(&run)?,
         });
@@ -57,10 +61,16 @@ pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
             let status = line
                 .status
                 .map_or("did not end".to_owned(), |status| format!("exit {status}"));
-            let target = line.target.as_deref().unwrap_or("-");
+            let ends: Vec<&str> = [&line.source, &line.target]
+                .into_iter()
+                .flatten()
+                .map(String::as_str)
+                .collect();
             text.push_str(&format!(
-                "{}  {}  {target}  {status}\n",
-                line.run, line.operation
+                "{}  {}  {}  {status}\n",
+                line.run,
+                line.operation,
+                ends.join(" -> ")
             ));
         }
         text

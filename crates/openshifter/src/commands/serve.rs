@@ -7,10 +7,11 @@ use openshifter_client::{ClientOptions, LinePrompter, TerminalOutput};
 use openshifter_cluster::Trust;
 use openshifter_devcluster::DevCluster;
 use openshifter_migrate::StateDir;
-use openshifter_server::{Server, ServerConfig, Tls, token_path};
+use openshifter_server::{Leave, Server, ServerConfig, Tls, token_path};
 
-use crate::cli::{Client, Serve};
+use crate::cli::{Allow, Client, Serve, in_volumes};
 use crate::commands::{cancel_on_signal, state};
+use crate::connect::given;
 use crate::exit::Exit;
 use crate::printer::Printer;
 
@@ -25,7 +26,7 @@ pub(crate) async fn serve(args: Serve, printer: Printer) -> Result<Exit> {
     };
     for (base, file) in args.cluster_ca {
         let trust = Trust {
-            ca_pem: Some(fs_err::read(file)?),
+            ca_pem: Some(given(Path::new(&file))?),
             ..Trust::default()
         };
         config.trusts.push((base, trust));
@@ -39,7 +40,13 @@ pub(crate) async fn serve(args: Serve, printer: Printer) -> Result<Exit> {
         config.trusts.push((base, trust));
     }
     config.allowed_clusters = args.allow_cluster;
-    config.allowed_hosts = args.host;
+    config.allowed_hosts = args.allowed_host;
+    let allows = |what| args.allow.contains(&what);
+    config.leave = Leave {
+        crds: allows(Allow::Crds),
+        beyond_project: allows(Allow::BeyondProject),
+        volumes: in_volumes(&args.allow),
+    };
     config.kubeconfig = args.kubeconfig;
     config.helper_image = args.helper.helper_image;
     let loopback = args.listen.ip().is_loopback();
@@ -64,7 +71,7 @@ pub(crate) async fn client(args: Client) -> Result<Exit> {
         .as_deref()
         .map(ClientOptions::parse_service)
         .transpose()?;
-    options.input = args.input;
+    options.input = args.input.path;
     options.ca = args.ca;
     options.insecure = args.insecure;
     options.helper_image = args.helper.helper_image;

@@ -4,13 +4,14 @@ use anyhow::Result;
 use openshifter_migrate::{Ends, Side};
 
 use crate::cli::{Login, Names, Resume, Undo};
-use crate::commands::Started;
+use crate::commands::Session;
 use crate::connect::Connected;
 use crate::exit::{Exit, Usage};
 use crate::printer::Printer;
 
 /// Connects to an end of a run: by the name given now, by the name it had then, or by its address.
 async fn again(
+    session: &Session,
     names: &Names,
     login: &Login,
     asked: Option<&str>,
@@ -18,21 +19,24 @@ async fn again(
 ) -> Result<Option<Connected>> {
     let Some(side) = side else { return Ok(None) };
     let name = asked.unwrap_or(&side.cluster);
-    Ok(Some(names.connect(name, login).await?))
+    Ok(Some(session.connect(names, name, login.clone()).await?))
 }
 
 pub(crate) async fn undo(args: Undo, printer: Printer) -> Result<Exit> {
-    let started = Started::new(printer, Some(args.run.clone()))?;
+    let session = Session::new(printer);
+    let started = session.take_up(&args.taken.run)?;
     let ends = Ends::of(&started.run)?;
-    let login = args.again.login();
+    let login = args.taken.again.login();
     // Only ends at which something was changed are needed.
     let (at_source, at_target) = started.run.journal.touched()?;
     let source = match at_source {
         true => {
+            let asked = args.from.as_deref();
             again(
-                &args.names,
+                &session,
+                &args.taken.names,
                 &login,
-                args.from.as_deref(),
+                asked,
                 ends.source.as_ref(),
             )
             .await?
@@ -41,23 +45,30 @@ pub(crate) async fn undo(args: Undo, printer: Printer) -> Result<Exit> {
     };
     let target = match at_target {
         true => {
+            let asked = args.taken.to.as_deref();
             again(
-                &args.names,
+                &session,
+                &args.taken.names,
                 &login,
-                args.to.as_deref(),
+                asked,
                 ends.target.as_ref(),
             )
-            .await?
+            .await
         }
-        false => None,
+        false => Ok(None),
     };
-    let result = openshifter_migrate::undo(
-        &started.run,
-        source.as_ref().map(|end| &end.cluster),
-        target.as_ref().map(|end| &end.cluster),
-    )
-    .await;
-    let exit = started.end(printer, &result, false);
+    let (exit, target) = match target {
+        Ok(target) => {
+            let result = openshifter_migrate::undo(
+                &started.run,
+                source.as_ref().map(|end| &end.cluster),
+                target.as_ref().map(|end| &end.cluster),
+            )
+            .await;
+            (started.end(printer, &result, false), target)
+        }
+        Err(error) => (Err(error), None),
+    };
     for end in [source, target].into_iter().flatten() {
         end.logout().await;
     }
@@ -65,17 +76,19 @@ pub(crate) async fn undo(args: Undo, printer: Printer) -> Result<Exit> {
 }
 
 pub(crate) async fn resume(args: Resume, printer: Printer) -> Result<Exit> {
-    let started = Started::new(printer, Some(args.run.clone()))?;
+    let session = Session::new(printer);
+    let started = session.take_up(&args.taken.run)?;
     let ends = Ends::of(&started.run)?;
     let target = again(
-        &args.names,
-        &args.again.login(),
-        args.to.as_deref(),
+        &session,
+        &args.taken.names,
+        &args.taken.again.login(),
+        args.taken.to.as_deref(),
         ends.target.as_ref(),
     )
     .await?;
     let Some(target) = target else {
-        return Err(Usage(format!("run {} has no target", args.run)).into());
+        return Err(Usage(format!("run {} has no target", args.taken.run)).into());
     };
     let result = openshifter_migrate::resume(&started.run, &target.cluster).await;
     let exit = started.end(printer, &result, false);

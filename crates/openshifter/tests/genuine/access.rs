@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::app::{claim, config, deployment};
 use crate::space::Space;
 use crate::tool::Tool;
-use crate::watch::keep_secret;
-use crate::world::{Cluster, world};
+use crate::world::world;
+use openshifter_testing::keep_secret;
 
 /// A kubeconfig with one context, of a token.
 pub(crate) fn kubeconfig(
@@ -27,11 +27,13 @@ pub(crate) fn kubeconfig(
         "users": [{"name": "u", "user": {"token": token}}],
         "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
     });
-    tool.private_file(&format!("{context}.kubeconfig"), &config.to_string())
+    let name = format!("{context}.kubeconfig");
+    tool.write(&name, config.to_string());
+    tool.arg(&name)
 }
 
-/// A service account of the namespace with one of the cluster's own roles, as a kubeconfig.
-fn user(tool: &Tool, space: &Space, name: &str, role: &str) -> String {
+/// A token of a new service account of the namespace, with one of the cluster's own roles.
+pub(crate) fn account(space: &Space, name: &str, role: &str) -> String {
     space.create(&[
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),
         json!({
@@ -40,10 +42,14 @@ fn user(tool: &Tool, space: &Space, name: &str, role: &str) -> String {
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": space.name}],
         }),
     ]);
-    let token = space.kubectl(&["create", "token", name]);
-    let cluster: &Cluster = space.cluster;
-    let (server, ca) = cluster.address();
-    kubeconfig(tool, name, &server, Some(&ca), token.trim())
+    space.kubectl(&["create", "token", name]).trim().to_owned()
+}
+
+/// The same as a kubeconfig.
+fn user(tool: &Tool, space: &Space, name: &str, role: &str) -> String {
+    let token = account(space, name, role);
+    let (server, ca) = space.cluster.address();
+    kubeconfig(tool, name, &server, Some(&ca), &token)
 }
 
 fn strings<'a>(value: &'a Value, key: &str) -> Vec<&'a str> {
@@ -91,16 +97,9 @@ fn what_a_viewer_may_not_list_is_a_loss() {
         std::fs::read_to_string(tool.path("chart/data/manifest.json")).expect("there is a ledger");
     assert!(manifest.contains("secrets"));
     let target = Space::absent(&world().target, "viewer");
-    tool.run(&[
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ended(1)
-    .says("secrets");
+    tool.run(&target.import_of("chart"))
+        .ended(1)
+        .says("secrets");
 }
 
 #[test]

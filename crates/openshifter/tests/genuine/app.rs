@@ -1,48 +1,31 @@
 //! Objects of small applications.
 
-use serde_json::{Value, json};
+use openshifter_testing::Containers;
+pub(crate) use openshifter_testing::{claim, config};
+use serde_json::Value;
 
 use crate::world::world;
 
-/// Longer than any test.
-const FOR_EVER: &str = "2147483647";
+fn shell() -> Containers<'static> {
+    Containers {
+        image: &world().image,
+        grace: 1,
+    }
+}
 
 /// A pod template with a shell; `claim` is mounted at `/data`.
 pub(crate) fn template(name: &str, claim: Option<&str>) -> Value {
-    let mut template = json!({
-        "metadata": {"labels": {"app": name}},
-        "spec": {
-            // The shell image's command does not care for signals.
-            "terminationGracePeriodSeconds": 1,
-            "containers": [{
-                "name": "main",
-                "image": world().image,
-                "imagePullPolicy": "IfNotPresent",
-                "command": ["sleep", FOR_EVER],
-            }],
-        },
-    });
-    if let Some(claim) = claim {
-        template["spec"]["volumes"] =
-            json!([{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]);
-        template["spec"]["containers"][0]["volumeMounts"] =
-            json!([{"name": "data", "mountPath": "/data"}]);
-    }
-    template
+    shell().template(name, claim)
 }
 
 /// A Deployment of one pod.
 pub(crate) fn deployment(name: &str, claim: Option<&str>) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "replicas": 1,
-            "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": {"app": name}},
-            "template": template(name, claim),
-        },
-    })
+    shell().deployment(name, claim)
+}
+
+/// A StatefulSet of two, with a claim `data-NAME-N` each at `/data`.
+pub(crate) fn stateful_set(name: &str) -> Value {
+    shell().stateful_set(name)
 }
 
 /// The same, of an image without a shell and without `tar`.
@@ -54,21 +37,4 @@ pub(crate) fn bare_deployment(name: &str, claim: &str) -> Value {
         container.remove("command");
     }
     deployment
-}
-
-/// A claim of the default storage class.
-pub(crate) fn claim(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    })
-}
-
-/// A ConfigMap.
-pub(crate) fn config(name: &str, data: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 }

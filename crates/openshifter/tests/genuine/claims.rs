@@ -9,38 +9,20 @@ use crate::world::world;
 #[test]
 fn a_claim_that_exists_is_compared_first() {
     let (source, target) = Space::pair("held");
-    source.volumes(&["data"]);
-    source.create(&[claim("data"), deployment("web", Some("data"))]);
-    source.ready("deploy/web");
+    source.run_web();
     source.shell(
         "deploy/web",
         "cd /data; mkdir a; echo one > a/b; ln -s a c; echo $(hostname) > who",
     );
     let arrived = describe(&source, "deploy/web");
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
+    tool.run(&source.export_to("chart")).ok();
     let target_there = Space::new(&world().target, "held");
     assert_eq!(target_there.name, target.name);
     target.volumes(&["data"]);
     target.create(&[claim("data"), deployment("look", Some("data"))]);
     target.ready("deploy/look");
-    let import = [
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ];
+    let import = target.import_of("chart");
 
     // Other data: refused, and nothing is changed.
     target.shell(
@@ -80,17 +62,13 @@ fn a_claim_that_exists_is_compared_first() {
     same(&arrived, &describe(&target, "deploy/web"));
 
     // What was there first comes back from the backup.
-    tool.run(&[
-        "import",
-        &backup,
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-        "--overwrite-data",
-        "--helper-image",
-        &world().image,
-    ])
+    tool.run(
+        &[
+            &target.import_of(&backup)[..],
+            &["--overwrite-data", "--helper-image", &world().image],
+        ]
+        .concat(),
+    )
     .ok();
     target.ready("deploy/look");
     same(&before.1, &describe(&target, "deploy/look"));
@@ -99,35 +77,15 @@ fn a_claim_that_exists_is_compared_first() {
 #[test]
 fn an_empty_claim_is_filled() {
     let (source, _) = Space::pair("vacant");
-    source.volumes(&["data"]);
-    source.create(&[claim("data"), deployment("web", Some("data"))]);
-    source.ready("deploy/web");
+    source.run_web();
     source.shell("deploy/web", "echo full > /data/file");
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
+    tool.run(&source.export_to("chart")).ok();
     let target = Space::new(&world().target, "vacant");
     target.volumes(&["data"]);
     target.create(&[claim("data"), deployment("look", Some("data"))]);
     target.ready("deploy/look");
-    tool.run(&[
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok()
-    .says("restored");
+    tool.run(&target.import_of("chart")).ok().says("restored");
     target.ready("deploy/web");
     same(
         &describe(&source, "deploy/web"),

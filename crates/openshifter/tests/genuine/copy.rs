@@ -19,27 +19,9 @@ fn a_volume_with_every_sort_of_entry_arrives() {
     let before = describe(&source, "deploy/web");
 
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
+    tool.run(&source.export_to("chart")).ok();
     tool.run(&["chart", "verify", "chart"]).ok();
-    tool.run(&[
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok()
-    .says("verified");
+    tool.run(&target.import_of("chart")).ok().says("verified");
     target.ready("deploy/web");
     same(&before, &describe(&target, "deploy/web"));
     assert_eq!(target.helpers(), Vec::<String>::new());
@@ -61,26 +43,10 @@ fn many_small_files_and_a_large_one_arrive_through_an_archive() {
     let before = describe(&source, "deploy/web");
 
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "bulk.tgz",
-    ])
-    .ok()
-    .says("10001 files");
-    tool.run(&[
-        "import",
-        "bulk.tgz",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok();
+    tool.run(&source.export_to("bulk.tgz"))
+        .ok()
+        .says("10001 files");
+    tool.run(&target.import_of("bulk.tgz")).ok();
     target.ready("deploy/web");
     same(&before, &describe(&target, "deploy/web"));
 }
@@ -122,29 +88,11 @@ fn each_pod_of_a_stateful_set_finds_its_own_data_again() {
     let tool = Tool::new();
     let path = tool.path("db.tgz");
     let exported = tool
-        .run(&[
-            "export",
-            "--quiet",
-            "--quiesce",
-            "--from",
-            &source.cluster.context,
-            "-n",
-            &source.name,
-            "-o",
-            "db.tgz",
-        ])
+        .run(&[&source.export_to("db.tgz")[..], &["--quiet", "--quiesce"]].concat())
         .ok();
     assert!(path.is_file(), "{exported:?}");
     assert_eq!(source.replicas("sts", "db"), 2);
-    tool.run(&[
-        "import",
-        "db.tgz",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok();
+    tool.run(&target.import_of("db.tgz")).ok();
     target.ready("sts/db");
     source.ready("sts/db");
     for pod in ["pod/db-0", "pod/db-1"] {
@@ -158,17 +106,7 @@ fn a_chart_comes_through_standard_output() {
     let (source, target) = Space::pair("pipe");
     source.create(&[config("settings", json!({"a": "b"}))]);
     let tool = Tool::new();
-    let ran = tool
-        .run(&[
-            "export",
-            "--from",
-            &source.cluster.context,
-            "-n",
-            &source.name,
-            "-o",
-            "-",
-        ])
-        .ok();
+    let ran = tool.run(&source.export_to("-")).ok();
     assert!(!ran.stdout.is_empty());
     // Each stdout of a run is a file of the test's folder.
     let archive = std::fs::read_dir(tool.path(""))
@@ -179,15 +117,7 @@ fn a_chart_comes_through_standard_output() {
         .path();
     let renamed = tool.path("piped.tgz");
     std::fs::rename(archive, &renamed).expect("it is ours");
-    tool.run(&[
-        "import",
-        "piped.tgz",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok();
+    tool.run(&target.import_of("piped.tgz")).ok();
     assert_eq!(target.must("configmap", "settings")["data"]["a"], "b");
 }
 
@@ -213,25 +143,8 @@ fn a_project_called_app_does_not_change_the_word_application() {
         }),
     ]);
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
-    tool.run(&[
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok();
+    tool.run(&source.export_to("chart")).ok();
+    tool.run(&target.import_of("chart")).ok();
     assert_eq!(
         target.must("configmap", "settings")["data"]["text"],
         text.as_str()
@@ -262,42 +175,20 @@ fn a_claim_that_was_never_bound_and_a_volume_that_is_skipped() {
     source.ready("deploy/web");
     source.shell("deploy/web", "echo secret-plans > /data/plans");
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-        "--skip-volume",
-        "nothing",
-    ])
+    tool.run(
+        &[
+            &source.export_to("chart")[..],
+            &["--skip-volume", "nothing"],
+        ]
+        .concat(),
+    )
     .ended(3)
     .says("no such claim");
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-        "--skip-volume",
-        "data",
-    ])
-    .ok()
-    .says("volume data was skipped")
-    .says("volume waiting: never bound");
-    tool.run(&[
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok();
+    tool.run(&[&source.export_to("chart")[..], &["--skip-volume", "data"]].concat())
+        .ok()
+        .says("volume data was skipped")
+        .says("volume waiting: never bound");
+    tool.run(&target.import_of("chart")).ok();
     target.ready("deploy/web");
     assert_eq!(
         describe_at(&target, "deploy/web", "/data"),

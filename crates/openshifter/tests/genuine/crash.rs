@@ -4,7 +4,7 @@ use crate::app::{claim, config, deployment};
 use crate::space::Space;
 use crate::tool::Tool;
 use crate::tree::{describe, same};
-use crate::world::until;
+use openshifter_testing::until;
 
 /// Whether a helper pod has written a part of a volume.
 pub(crate) fn writes(target: &Space) -> bool {
@@ -41,26 +41,15 @@ pub(crate) fn writes(target: &Space) -> bool {
 #[test]
 fn an_export_that_was_killed_leaves_nothing_after_its_undo() {
     let (source, _) = Space::pair("kill");
-    source.volumes(&["data"]);
-    source.create(&[claim("data"), deployment("web", Some("data"))]);
-    source.ready("deploy/web");
+    source.run_web();
     source.shell(
         "deploy/web",
         "dd if=/dev/urandom of=/data/large bs=1M count=160 2>/dev/null",
     );
     let tool = Tool::new();
-    let mut running = tool.start(&[
-        "export",
-        "--quiesce",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ]);
+    let mut running = tool.start(&[&source.export_to("chart")[..], &["--quiesce"]].concat());
     running.until("a part of the volume is here", || {
-        crate::cut::has_segment(&tool)
+        crate::cut::has_segment(&tool).then_some(())
     });
     running.kill();
     assert_eq!(source.replicas("deploy", "web"), 0);
@@ -89,28 +78,12 @@ fn an_import_that_was_killed_is_undone_or_resumed() {
     );
     let before = describe(&source, "deploy/web");
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
-    let import = [
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ];
+    tool.run(&source.export_to("chart")).ok();
+    let import = target.import_of("chart");
     let killed = || {
         target.volumes(&["data"]);
         let mut running = tool.start(&import);
-        running.until("a helper pod writes", || writes(&target));
+        running.until("a helper pod writes", || writes(&target).then_some(()));
         running.kill();
         tool.last_run()
     };

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use crate::app::{claim, deployment};
+use openshifter_testing::Relay;
+
 use crate::space::Space;
 use crate::tool::Tool;
+use crate::tree::{describe, same};
 
 /// Whether a first part of a volume is on the disk, in a chart that is not finished.
 pub(crate) fn has_segment(tool: &Tool) -> bool {
@@ -30,27 +32,17 @@ pub(crate) fn has_segment(tool: &Tool) -> bool {
 #[test]
 fn an_export_whose_connection_is_cut_fails_and_says_so() {
     let (source, _) = Space::pair("cut");
-    source.volumes(&["data"]);
-    source.create(&[claim("data"), deployment("web", Some("data"))]);
-    source.ready("deploy/web");
+    source.run_web();
     source.shell(
         "deploy/web",
         "dd if=/dev/urandom of=/data/large bs=1M count=200 2>/dev/null",
     );
     let tool = Tool::new();
     for out in ["chart", "chart.tgz"] {
-        let mut running = tool.start(&[
-            "export",
-            "--from",
-            &source.cluster.context,
-            "-n",
-            &source.name,
-            "-o",
-            out,
-        ]);
+        let mut running = tool.start(&source.export_to(out));
         running.until("a part of the volume is here", || {
             // An archive is packed from a folder in the program's own spool.
-            has_segment(&tool)
+            has_segment(&tool).then_some(())
         });
         source.kubectl(&[
             "delete",
@@ -69,4 +61,76 @@ fn an_export_whose_connection_is_cut_fails_and_says_so() {
         assert_eq!(tool.charts(), Vec::<String>::new(), "{ran:?}");
         source.ready("deploy/web");
     }
+}
+
+#[test]
+fn an_import_whose_connection_is_cut_stops_half_way_and_is_resumed() {
+    let (source, target) = Space::pair("cut-import");
+    source.run_web();
+    source.shell(
+        "deploy/web",
+        "cd /data; echo first > aaa; dd if=/dev/urandom of=large bs=1M count=200 2>/dev/null; echo last > zzz",
+    );
+    let before = describe(&source, "deploy/web");
+    let tool = Tool::new();
+    tool.run(&source.export_to("chart")).ok();
+    let (host, port) = target.cluster.host_and_port();
+    let relay = Relay::start(&format!("{host}:{port}"));
+    let kubeconfig = target.cluster.relayed(&tool, relay.address());
+    let import = [
+        "import",
+        "chart",
+        "--kubeconfig",
+        &kubeconfig,
+        "--to",
+        "relayed",
+        "-n",
+        &target.name,
+    ];
+
+    // For good: the program cannot even clear up.
+    target.volumes(&["data"]);
+    let mut running = tool.start(&import);
+    running.until("a helper pod writes", || {
+        crate::crash::writes(&target).then_some(())
+    });
+    relay.cut();
+    running
+        .end()
+        .ended(4)
+        .one_message()
+        .says("data")
+        .says("openshifter undo")
+        .says("openshifter resume");
+    assert_eq!(target.replicas("deploy", "web"), 0);
+    let run = tool.last_run();
+    tool.run(&["resume", &run, "--to", &target.cluster.context])
+        .ok();
+    target.ready("deploy/web");
+    same(&before, &describe(&target, "deploy/web"));
+    assert_eq!(target.helpers(), [""; 0]);
+    tool.run(&["undo", &run, "--to", &target.cluster.context])
+        .ok();
+    assert_eq!(target.get("pvc", "data"), None);
+
+    // For a moment: what was half-written is never taken for whole.
+    relay.mend();
+    target.volumes(&["data"]);
+    let mut running = tool.start(&import);
+    running.until("a helper pod writes", || {
+        crate::crash::writes(&target).then_some(())
+    });
+    relay.cut();
+    relay.mend();
+    let ran = running.end();
+    if ran.status != Some(0) {
+        ran.ended(4).one_message().says("openshifter resume");
+        assert_eq!(target.replicas("deploy", "web"), 0);
+        assert_eq!(target.helpers(), [""; 0]);
+        let back = ["resume", &tool.last_run(), "--kubeconfig", &kubeconfig];
+        tool.run(&back).ok();
+    }
+    target.ready("deploy/web");
+    same(&before, &describe(&target, "deploy/web"));
+    assert_eq!(target.helpers(), [""; 0]);
 }

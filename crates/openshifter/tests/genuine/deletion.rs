@@ -5,7 +5,8 @@ use serde_json::json;
 use crate::app::{claim, config, deployment};
 use crate::space::Space;
 use crate::tool::Tool;
-use crate::world::{until, world};
+use crate::world::world;
+use openshifter_testing::until;
 
 #[test]
 fn delete_shows_asks_and_keeps_the_claims() {

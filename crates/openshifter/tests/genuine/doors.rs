@@ -6,7 +6,8 @@ use crate::app::{bare_deployment, claim, config, deployment};
 use crate::space::Space;
 use crate::tool::Tool;
 use crate::tree::{describe, same};
-use crate::world::{until, world};
+use crate::world::world;
+use openshifter_testing::until;
 
 /// Fills a claim through a pod that is gone afterwards.
 fn fill(space: &Space, claim: &str, script: &str) {
@@ -43,15 +44,7 @@ fn a_container_without_tar_needs_a_helper_pod() {
     source.ready("deploy/web");
 
     let tool = Tool::new();
-    let export = [
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ];
+    let export = source.export_to("chart");
     tool.run(&export)
         .ended(3)
         .says("--helper-image")
@@ -62,24 +55,10 @@ fn a_container_without_tar_needs_a_helper_pod() {
     tool.run(&[&export[..], &helper].concat()).ok();
     assert_eq!(source.helpers(), Vec::<String>::new());
 
-    let import = [
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ];
-    // Nothing at the target has a tar either, which shows when its first object exists.
-    tool.run(&import)
-        .ended(4)
-        .says("--helper-image")
-        .says("openshifter undo");
-    tool.run(&["undo", &tool.last_run()]).ok();
-    assert_eq!(target.get("deployment", "web"), None);
-    assert_eq!(target.get("pvc", "data"), None);
-    target.volumes(&["data"]);
-    tool.run(&[&import[..], &helper].concat()).ok();
+    let import = target.import_of("chart");
+    // The chart remembers what its volume was read with; an image that cannot be had is passed over.
+    tool.run(&[&import[..], &["--helper-image", "localhost/none:1"]].concat())
+        .ok();
     target.ready("deploy/web");
     assert_eq!(target.helpers(), Vec::<String>::new());
     // Its own pods cannot be looked into: another one can.
@@ -111,30 +90,13 @@ fn what_is_mounted_inside_of_a_volume_is_no_part_of_it() {
     source.ready("deploy/web");
     source.shell("deploy/web", "echo own > /data/own");
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
+    tool.run(&source.export_to("chart")).ok();
     let lists: String = tool
         .run(&["--output", "json", "chart", "inspect", "chart"])
         .ok()
         .stdout;
     assert!(lists.contains("data"), "{lists}");
-    tool.run(&[
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok();
+    tool.run(&target.import_of("chart")).ok();
     target.ready("deploy/web");
     target.create(&[deployment("look", Some("data"))]);
     target.ready("deploy/look");
@@ -148,39 +110,20 @@ fn what_is_mounted_inside_of_a_volume_is_no_part_of_it() {
 #[test]
 fn what_is_written_to_during_the_copy_is_told() {
     let (source, _) = Space::pair("busy");
-    source.volumes(&["data"]);
-    source.create(&[claim("data"), deployment("web", Some("data"))]);
-    source.ready("deploy/web");
+    source.run_web();
     source.shell(
         "deploy/web",
         "cd /data; echo still > still; dd if=/dev/urandom of=large bs=1M count=64 2>/dev/null; \
          (while :; do date >> log; sleep 0.05; done) >/dev/null 2>&1 &",
     );
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ended(1)
-    .says("`log` was written to during the copy")
-    .says_nothing_of("`still`");
+    tool.run(&source.export_to("chart"))
+        .ended(1)
+        .says("`log` was written to during the copy")
+        .says_nothing_of("`still`");
     // Stopped for the copy, nothing writes.
-    tool.run(&[
-        "export",
-        "--quiesce",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "quiet-chart",
-    ])
-    .ok();
+    tool.run(&[&source.export_to("quiet-chart")[..], &["--quiesce"]].concat())
+        .ok();
     until("the replica to be back", || {
         (source.replicas("deploy", "web") == 1).then_some(())
     });
@@ -197,25 +140,8 @@ fn an_application_scaled_to_zero_is_read_and_stays_so() {
     let before = describe(&source, "deploy/web");
     source.kubectl(&["scale", "deploy/web", "--replicas=0"]);
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
-    tool.run(&[
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ok();
+    tool.run(&source.export_to("chart")).ok();
+    tool.run(&target.import_of("chart")).ok();
     assert_eq!(source.replicas("deploy", "web"), 0);
     assert_eq!(target.replicas("deploy", "web"), 0);
     target.kubectl(&["scale", "deploy/web", "--replicas=1"]);

@@ -18,16 +18,7 @@ fn objects_that_exist_follow_the_choice_and_undo_takes_it_back() {
     ]);
     source.ready("deploy/web");
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
+    tool.run(&source.export_to("chart")).ok();
     let target = Space::new(&world().target, "there");
     target.create(&[
         config("settings", json!({"colour": "red", "more": "x"})),
@@ -35,14 +26,7 @@ fn objects_that_exist_follow_the_choice_and_undo_takes_it_back() {
     ]);
     let before = target.picture();
     let import = |more: &[&str]| {
-        let to = [
-            "import",
-            "chart",
-            "--to",
-            &target.cluster.context,
-            "-n",
-            &target.name,
-        ];
+        let to = target.import_of("chart");
         tool.run(&[&to[..], more].concat())
     };
 

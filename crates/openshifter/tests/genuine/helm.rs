@@ -3,10 +3,55 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::app::{claim, config, deployment};
 use crate::space::Space;
+use crate::tool::Tool;
 use crate::world::world;
+
+/// `helm install` of an exported folder makes the application run; the data is not helm's.
+#[test]
+fn helm_installs_the_exported_folder() {
+    let source = Space::new(&world().source, "helm");
+    source.volumes(&["data"]);
+    source.create(&[
+        claim("data"),
+        config(
+            "odd",
+            json!({"template": "{{ .Values.none }} {{- end }}", "number": "0123"}),
+        ),
+        deployment("web", Some("data")),
+    ]);
+    source.ready("deploy/web");
+    source.shell("deploy/web", "echo kept > /data/file");
+    let tool = Tool::new();
+    tool.run(&source.export_to("chart")).ok();
+
+    let target = Space::new(&world().target, "helm");
+    target.volumes(&["data"]);
+    let chart = tool.arg("chart");
+    let at = |args: &[&str]| {
+        let place = ["-n", &target.name];
+        world().helm_at(target.cluster, &[args, &place].concat())
+    };
+    let said = at(&["install", "web", &chart, "--wait", "--timeout", "2m"]);
+    assert!(said.contains("STATUS: deployed"), "{said}");
+    target.ready("deploy/web");
+    assert_eq!(target.shell("deploy/web", "ls /data"), b"");
+    assert_eq!(
+        target.must("configmap", "odd")["data"],
+        source.must("configmap", "odd")["data"]
+    );
+    // The data follows: what helm made is left as it is, and the claim is empty.
+    tool.run(&[&target.import_of("chart")[..], &["--existing", "skip"]].concat())
+        .ok()
+        .says("restored");
+    target.ready("deploy/web");
+    assert_eq!(target.shell("deploy/web", "cat /data/file"), b"kept\n");
+    at(&["uninstall", "web"]);
+    assert_eq!(target.get("deploy", "web"), None);
+}
 
 /// Fails when `helm` does not accept the folder, or would create anything else than the import did.
 pub(crate) fn agrees(chart: &Path, space: &Space, report: &Value) {

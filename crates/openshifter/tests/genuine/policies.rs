@@ -42,7 +42,7 @@ fn migrate(source: &Space, target: &Space, policy: &str) -> Vec<String> {
     .to_vec()
 }
 
-fn run(tool: &Tool, args: &[String], more: &[&str]) -> crate::tool::Ran {
+fn run(tool: &Tool, args: &[String], more: &[&str]) -> openshifter_testing::Ran {
     let args: Vec<&str> = args
         .iter()
         .map(String::as_str)
@@ -189,16 +189,8 @@ fn ping_pong_keeps_what_the_target_had() {
         "--yes",
     ])
     .ok();
-    tool.run(&[
-        "import",
-        &kept,
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-        "--overwrite-data",
-    ])
-    .ok();
+    tool.run(&[&target.import_of(&kept)[..], &["--overwrite-data"]].concat())
+        .ok();
     target.ready("deploy/web");
     same(&theirs, &describe(&target, "deploy/web"));
     target.must("configmap", "only-theirs");

@@ -4,7 +4,7 @@ use crate::app::{bare_deployment, claim, deployment};
 use crate::space::Space;
 use crate::tool::Tool;
 use crate::tree::{describe, same};
-use crate::world::until;
+use openshifter_testing::until;
 
 #[test]
 fn replicas_come_back_also_when_the_export_fails() {
@@ -16,18 +16,9 @@ fn replicas_come_back_also_when_the_export_fails() {
     source.ready("deploy/web");
     let tool = Tool::new();
     // The image has no tar, and no other is named.
-    tool.run(&[
-        "export",
-        "--quiesce",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ended(3)
-    .says("--helper-image");
+    tool.run(&[&source.export_to("chart")[..], &["--quiesce"]].concat())
+        .ended(3)
+        .says("--helper-image");
     assert_eq!(source.replicas("deploy", "web"), 2);
     assert_eq!(tool.charts(), Vec::<String>::new());
     source.ready("deploy/web");
@@ -58,7 +49,7 @@ fn an_interrupt_ends_in_order() {
     ];
     let mut running = tool.start(&export);
     running.until("a part of the volume is here", || {
-        crate::cut::has_segment(&tool)
+        crate::cut::has_segment(&tool).then_some(())
     });
     running.interrupt();
     running.end().ended(3).says("stopped on request");
@@ -67,16 +58,11 @@ fn an_interrupt_ends_in_order() {
     assert_eq!(tool.charts(), Vec::<String>::new());
 
     tool.run(&export).ok();
-    let import = [
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ];
+    let import = target.import_of("chart");
     let mut running = tool.start(&import);
-    running.until("a helper pod writes", || crate::crash::writes(&target));
+    running.until("a helper pod writes", || {
+        crate::crash::writes(&target).then_some(())
+    });
     running.interrupt();
     running
         .end()

@@ -5,20 +5,15 @@ use serde_json::json;
 use crate::access::kubeconfig;
 use crate::app::{config, deployment};
 use crate::space::Space;
-use crate::tool::{Ran, Tool};
+use crate::tool::Tool;
 use crate::world::world;
+use openshifter_testing::Ran;
 
-/// One line for a person, which begins with `error:`; a hint may follow.
+/// One message for a person, and nothing else.
 #[track_caller]
-fn one_message(ran: &Ran) {
-    let errors = ran
-        .stderr
-        .lines()
-        .filter(|line| line.contains("error:"))
-        .count();
-    assert_eq!(errors, 1, "{ran:?}");
-    assert!(!ran.stderr.contains("panicked"), "{ran:?}");
+fn refused(ran: Ran) {
     assert!(ran.stdout.is_empty(), "{ran:?}");
+    ran.one_message();
 }
 
 #[test]
@@ -63,7 +58,7 @@ fn what_cannot_be_reached_or_is_not_believed() {
             vec!["delete", "--from", name, "--yes"],
         ] {
             let ran = tool.run(&[&command[..], &to].concat()).ended(3).says(says);
-            one_message(&ran);
+            refused(ran);
         }
         assert_eq!(tool.charts(), Vec::<String>::new());
     }
@@ -86,7 +81,7 @@ fn names_that_are_none() {
         ])
         .ended(2)
         .says("no-such-cluster");
-    one_message(&ran);
+    refused(ran);
     let nowhere = format!("nowhere-{}", world().run);
     for command in [
         vec!["export", "--from", context, "-n", &nowhere, "-o", "chart"],
@@ -128,24 +123,8 @@ fn what_reaches_beyond_the_project_needs_leave() {
         json!({"privileged": true});
     source.create(&[web]);
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
-    let import = [
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ];
+    tool.run(&source.export_to("chart")).ok();
+    let import = target.import_of("chart");
     tool.run(&import)
         .ended(3)
         .says("Deployment.apps/web")
@@ -162,16 +141,7 @@ fn charts_that_are_none_change_nothing() {
     let (source, target) = Space::pair("torn");
     source.create(&[config("settings", json!({"a": "b"}))]);
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "good.tgz",
-    ])
-    .ok();
+    tool.run(&source.export_to("good.tgz")).ok();
     let good = std::fs::read(tool.path("good.tgz")).expect("there is a chart");
     std::fs::write(tool.path("short.tgz"), &good[..good.len() / 2]).expect("there is room");
     std::fs::write(tool.path("text.tgz"), "not a chart at all\n").expect("there is room");
@@ -192,16 +162,9 @@ fn charts_that_are_none_change_nothing() {
         "tampered",
         "nothing-there",
     ] {
-        let ran = tool.run(&[
-            "import",
-            chart,
-            "--to",
-            &target.cluster.context,
-            "-n",
-            &target.name,
-        ]);
+        let ran = tool.run(&target.import_of(chart));
         let ran = ran.ended(3).says(chart);
-        one_message(&ran);
+        refused(ran);
     }
     assert!(!target.exists());
 }

@@ -1,10 +1,16 @@
 //! A namespace of one test, gone when the test is over.
 
-use std::process::Output;
+use std::ops::Deref;
 
+use openshifter_testing::{Kubectl, Project, until};
 use serde_json::{Value, json};
 
-use crate::world::{Cluster, SUITE_LABEL, items, until, world};
+use crate::app::{claim, deployment};
+use crate::world::{Cluster, SUITE_LABEL, world};
+
+/// What one would not want to lose of a namespace.
+const KINDS: &str = "deployments,statefulsets,configmaps,secrets,services,persistentvolumeclaims,serviceaccounts,\
+     roles,rolebindings";
 
 /// Names the space that a volume made by hand belongs to.
 const SPACE_LABEL: &str = "suite.openshifter.dev/space";
@@ -12,7 +18,7 @@ const SPACE_LABEL: &str = "suite.openshifter.dev/space";
 /// A namespace, with the volumes that its claims are bound to.
 pub(crate) struct Space {
     pub(crate) cluster: &'static Cluster,
-    pub(crate) name: String,
+    project: Project,
 }
 
 impl Space {
@@ -35,9 +41,11 @@ impl Space {
 
     /// One that the program under test is to make.
     pub(crate) fn absent(cluster: &'static Cluster, name: &str) -> Self {
+        let name = format!("{name}-{}", world().run);
+        let user: &Kubectl = cluster;
         Self {
             cluster,
-            name: format!("{name}-{}", world().run),
+            project: Project::new(&name, user.clone(), user.clone(), KINDS),
         }
     }
 
@@ -60,124 +68,88 @@ impl Space {
             .iter()
             .map(|claim| {
                 let name = format!("{}-{claim}-{}", self.name, serial());
-                json!({
-                    "apiVersion": "v1", "kind": "PersistentVolume",
-                    "metadata": {
-                        "name": name,
-                        "labels": {SUITE_LABEL: world().run, SPACE_LABEL: self.name},
-                    },
-                    "spec": {
-                        "capacity": {"storage": "10Gi"},
-                        "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
-                        "storageClassName": by_hand.class,
-                        "persistentVolumeReclaimPolicy": "Retain",
-                        // Kept for this claim; its volume is not bound to anybody else's.
-                        "claimRef": {"namespace": self.name, "name": claim},
-                        "hostPath": {
-                            "path": format!("{}/{name}", by_hand.folder),
-                            "type": "DirectoryOrCreate",
-                        },
-                    },
-                })
+                let path = format!("{}/{name}", by_hand.folder);
+                let mut volume = self.volume(&name, &by_hand.class, &path);
+                // Kept for this claim; its volume is not bound to anybody else's.
+                volume["spec"]["claimRef"] = json!({"namespace": self.name, "name": claim});
+                volume
             })
             .collect();
         self.cluster.create(None, &volumes);
     }
 
-    /// Runs `kubectl -n NAMESPACE`; fails when it does.
-    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
-        self.cluster.run(&[&["-n", &self.name], args].concat())
+    /// Runs `web`, with a fresh volume at `/data`.
+    #[track_caller]
+    pub(crate) fn run_web(&self) {
+        self.volumes(&["data"]);
+        self.create(&[claim("data"), deployment("web", Some("data"))]);
+        self.ready("deploy/web");
     }
 
-    /// Creates objects.
-    pub(crate) fn create(&self, objects: &[Value]) {
-        self.cluster.create(Some(&self.name), objects);
+    /// The arguments of an export of it.
+    pub(crate) fn export_to<'a>(&'a self, out: &'a str) -> [&'a str; 7] {
+        let context = &self.cluster.context;
+        ["export", "--from", context, "-n", &self.name, "-o", out]
     }
 
-    /// An object, when it is there.
-    pub(crate) fn get(&self, kind: &str, name: &str) -> Option<Value> {
-        let text = self.kubectl(&["get", kind, name, "--ignore-not-found", "-o", "json"]);
-        (!text.is_empty()).then(|| serde_json::from_str(&text).expect("kubectl prints JSON"))
+    /// The arguments of an import into it.
+    pub(crate) fn import_of<'a>(&'a self, chart: &'a str) -> [&'a str; 6] {
+        let context = &self.cluster.context;
+        ["import", chart, "--to", context, "-n", &self.name]
     }
 
-    /// An object that must be there.
-    pub(crate) fn must(&self, kind: &str, name: &str) -> Value {
-        self.get(kind, name)
-            .unwrap_or_else(|| panic!("there is no {kind} {name} in {}", self.name))
-    }
-
-    /// Names of the objects of a kind.
-    pub(crate) fn names(&self, kind: &str) -> Vec<String> {
-        let list = self.cluster.json(&["-n", &self.name, "get", kind]);
-        items(&list)
-            .iter()
-            .filter_map(|object| object["metadata"]["name"].as_str())
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// Whether the namespace is there.
-    pub(crate) fn exists(&self) -> bool {
-        let answer = self
+    /// A storage class of this space alone, called like it; its claims are bound when their first consumer comes.
+    /// There are so many volumes for them, however storage is made otherwise.
+    pub(crate) fn late_class(&self, volumes: usize) -> String {
+        let folder = self
             .cluster
-            .run(&["get", "namespace", &self.name, "--ignore-not-found"]);
-        !answer.is_empty()
+            .by_hand
+            .as_ref()
+            .map_or("/var/tmp/openshifter-suite", |by_hand| &by_hand.folder);
+        let class = format!("late-{}", self.name);
+        let mut objects = vec![self.class(&class, "WaitForFirstConsumer")];
+        objects.extend((0..volumes).map(|_| {
+            let name = format!("{class}-{}", serial());
+            self.volume(&name, &class, &format!("{folder}/{name}"))
+        }));
+        self.cluster.create(None, &objects);
+        class
     }
 
-    /// The uids of all that one would not want to lose, for a comparison before and after.
-    pub(crate) fn picture(&self) -> Vec<String> {
-        let kinds = "deployments,statefulsets,configmaps,secrets,services,persistentvolumeclaims,serviceaccounts,roles,rolebindings";
-        let list = self.cluster.json(&["-n", &self.name, "get", kinds]);
-        let mut picture: Vec<String> = items(&list)
-            .iter()
-            .map(|object| {
-                format!(
-                    "{}/{} {} {}",
-                    object["kind"],
-                    object["metadata"]["name"],
-                    object["metadata"]["uid"],
-                    object
-                        .get("spec")
-                        .or(object.get("data"))
-                        .unwrap_or(&Value::Null)
-                )
-            })
-            .collect();
-        picture.sort();
-        picture
+    /// A storage class of this space alone that makes no volumes.
+    pub(crate) fn class(&self, name: &str, binding: &str) -> Value {
+        json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": name, "labels": {SUITE_LABEL: world().run, SPACE_LABEL: self.name}},
+            "provisioner": "kubernetes.io/no-provisioner",
+            "volumeBindingMode": binding,
+        })
     }
 
-    /// Waits until a Deployment or StatefulSet has all its pods.
-    pub(crate) fn ready(&self, workload: &str) {
-        self.kubectl(&["rollout", "status", workload, "--timeout=120s"]);
+    /// A volume of this space alone, in a folder of the node.
+    pub(crate) fn volume(&self, name: &str, class: &str, path: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolume",
+            "metadata": {
+                "name": name,
+                "labels": {SUITE_LABEL: world().run, SPACE_LABEL: self.name},
+            },
+            "spec": {
+                "capacity": {"storage": "10Gi"},
+                "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
+                "storageClassName": class,
+                "persistentVolumeReclaimPolicy": "Retain",
+                "hostPath": {"path": path, "type": "DirectoryOrCreate"},
+            },
+        })
     }
+}
 
-    /// Replicas that a workload is asked to have.
-    pub(crate) fn replicas(&self, kind: &str, name: &str) -> i64 {
-        self.must(kind, name)["spec"]["replicas"]
-            .as_i64()
-            .expect("it has replicas")
-    }
+impl Deref for Space {
+    type Target = Project;
 
-    /// Runs a shell script in a pod (`deploy/web`, `pod/x`), as raw bytes.
-    pub(crate) fn shell(&self, pod: &str, script: &str) -> Vec<u8> {
-        let output: Output = self
-            .cluster
-            .attempt(&["-n", &self.name, "exec", pod, "--", "sh", "-c", script]);
-        assert!(
-            output.status.success(),
-            "in {pod}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output.stdout
-    }
-
-    /// Pods that the program started and did not remove.
-    pub(crate) fn helpers(&self) -> Vec<String> {
-        self.kubectl(&["get", "pods", "-l", "openshifter.dev/helper", "-o", "name"])
-            .lines()
-            .map(str::to_owned)
-            .collect()
+    fn deref(&self) -> &Project {
+        &self.project
     }
 }
 
@@ -201,7 +173,13 @@ impl Drop for Space {
                 "--wait=false",
                 "--ignore-not-found",
             ],
-            ["delete", "persistentvolumes", "-l", &label, "--wait=false"],
+            [
+                "delete",
+                "persistentvolumes,storageclasses",
+                "-l",
+                &label,
+                "--wait=false",
+            ],
         ] {
             // A second panic would hide the first.
             let _ = self.cluster.attempt(&args);

@@ -7,8 +7,9 @@ use crate::helm;
 use crate::space::Space;
 use crate::tool::Tool;
 use crate::tree::{describe, same};
-use crate::watch::keep_secret;
-use crate::world::{Cluster, SUITE_LABEL, until, world};
+use crate::world::{Cluster, SUITE_LABEL, world};
+use openshifter_testing::keep_secret;
+use openshifter_testing::until;
 
 /// A definition of the whole cluster, removed in the end.
 struct Definition {
@@ -164,26 +165,10 @@ fn an_application_of_all_the_usual_kinds_moves() {
     source.shell("deploy/web", "echo content > /data/file");
 
     let tool = Tool::new();
-    tool.run(&[
-        "export",
-        "--from",
-        &source.cluster.context,
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ])
-    .ok();
-    tool.run(&[
-        "import",
-        "chart",
-        "--to",
-        &target.cluster.context,
-        "-n",
-        &target.name,
-    ])
-    .ended(3)
-    .says("--allow crds");
+    tool.run(&source.export_to("chart")).ok();
+    tool.run(&target.import_of("chart"))
+        .ended(3)
+        .says("--allow crds");
     assert!(!target.exists());
     let to = [
         "--to",

@@ -1,18 +1,17 @@
 //! The two clusters, and what the suite needs to know of them.
 
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::ops::Deref;
+use std::process::Command;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use openshifter_testing::{Kubectl, items, run, tools, until};
+use serde_json::json;
+
+use crate::tool::Tool;
 
 /// The label of all that the suite makes; its value is the run of the suite.
 pub(crate) const SUITE_LABEL: &str = "suite.openshifter.dev/run";
-
-/// How long anything may take that a cluster does by itself.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Both clusters.
 pub(crate) struct World {
@@ -24,13 +23,12 @@ pub(crate) struct World {
     pub(crate) image: String,
     /// An image with neither.
     pub(crate) bare_image: String,
-    tools: PathBuf,
 }
 
 /// One cluster, reached by the real `kubectl`.
 pub(crate) struct Cluster {
     pub(crate) context: String,
-    kubectl: PathBuf,
+    kubectl: Kubectl,
     /// Where to make volumes, on clusters whose storage class makes none.
     pub(crate) by_hand: Option<ByHand>,
 }
@@ -58,17 +56,6 @@ fn required(name: &str) -> String {
 
 impl World {
     fn look() -> Self {
-        let tools = std::env::var_os("OPENSHIFTER_TEST_TOOLS").map_or_else(
-            || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools"),
-            PathBuf::from,
-        );
-        for tool in ["kubectl", "helm"] {
-            assert!(
-                tools.join(tool).is_file(),
-                "there is no {}: `cargo xtask tools` installs it",
-                tools.join(tool).display()
-            );
-        }
         let since = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .expect("the clock is right");
@@ -78,51 +65,49 @@ impl World {
         let shell = image("OPENSHIFTER_TEST_IMAGE", "localhost/busybox:1");
         let cluster = |variable| {
             let context = required(variable);
-            Cluster::look(context, tools.join("kubectl"), &run, &shell)
+            Cluster::look(context, &run, &shell)
         };
-        crate::watch::begin();
         Self {
             source: cluster("OPENSHIFTER_TEST_SOURCE"),
             target: cluster("OPENSHIFTER_TEST_TARGET"),
             image: shell.clone(),
             bare_image: image("OPENSHIFTER_TEST_NOTAR_IMAGE", "localhost/notar:1"),
-            tools,
             run,
         }
     }
 
     /// Runs the real `helm`.
     pub(crate) fn helm(&self, args: &[&str]) -> String {
-        let mut command = Command::new(self.tools.join("helm"));
+        let mut command = Command::new(tools().join("helm"));
         // It needs no cluster for what is asked of it here, and must find none.
         command.args(args).env("KUBECONFIG", "/dev/null");
-        let output = command_output(&mut command);
-        succeeded(&command, output)
+        run(&mut command, b"")
+    }
+
+    /// Runs the real `helm` on a cluster.
+    pub(crate) fn helm_at(&self, cluster: &Cluster, args: &[&str]) -> String {
+        let mut command = Command::new(tools().join("helm"));
+        command
+            .arg("--kube-context")
+            .arg(&cluster.context)
+            .args(args);
+        run(&mut command, b"")
     }
 }
 
-fn command_output(command: &mut Command) -> Output {
-    command
-        .output()
-        .unwrap_or_else(|error| panic!("starting {command:?}: {error}"))
-}
+impl Deref for Cluster {
+    type Target = Kubectl;
 
-fn succeeded(command: &Command, output: Output) -> String {
-    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{command:?} ended with {}: {stdout}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
-    stdout
+    fn deref(&self) -> &Kubectl {
+        &self.kubectl
+    }
 }
 
 impl Cluster {
-    fn look(context: String, kubectl: PathBuf, run: &str, image: &str) -> Self {
+    fn look(context: String, run: &str, image: &str) -> Self {
         let mut cluster = Self {
+            kubectl: Kubectl::new().arg("--context").arg(&context),
             context,
-            kubectl,
             by_hand: None,
         };
         cluster.by_hand = cluster.static_volumes(run);
@@ -167,6 +152,7 @@ impl Cluster {
             "customresourcedefinitions",
             "clusterroles",
             "clusterrolebindings",
+            "storageclasses",
         ] {
             self.run(&[
                 "delete",
@@ -232,54 +218,6 @@ impl Cluster {
         self.run(&["delete", "namespace", &place, "--wait=false"]);
     }
 
-    /// `kubectl` on this cluster.
-    pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.kubectl);
-        command.arg("--context").arg(&self.context).args(args);
-        command
-    }
-
-    /// Runs `kubectl` and gives its output; fails when it does.
-    pub(crate) fn run(&self, args: &[&str]) -> String {
-        let mut command = self.command(args);
-        let output = command_output(&mut command);
-        succeeded(&command, output)
-    }
-
-    /// Runs `kubectl`, whatever becomes of it.
-    pub(crate) fn attempt(&self, args: &[&str]) -> Output {
-        command_output(&mut self.command(args))
-    }
-
-    /// Runs `kubectl … -o json`.
-    pub(crate) fn json(&self, args: &[&str]) -> Value {
-        let text = self.run(&[args, &["-o", "json"]].concat());
-        serde_json::from_str(&text).expect("kubectl prints JSON")
-    }
-
-    /// Creates objects; secrets among them stay off the command line.
-    pub(crate) fn create(&self, namespace: Option<&str>, objects: &[Value]) {
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
-        let mut args = vec!["create", "-f", "-"];
-        if let Some(namespace) = namespace {
-            args.extend(["-n", namespace]);
-        }
-        let mut command = self.command(&args);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("kubectl starts");
-        child
-            .stdin
-            .take()
-            .expect("it is a pipe")
-            .write_all(list.to_string().as_bytes())
-            .expect("kubectl reads what it is given");
-        let output = child.wait_with_output().expect("kubectl ends");
-        succeeded(&command, output);
-    }
-
     /// Server, and the certificate authority as a file holds it in base64.
     pub(crate) fn address(&self) -> (String, String) {
         let config = self.json(&["config", "view", "--raw", "--minify", "--flatten"]);
@@ -292,21 +230,29 @@ impl Cluster {
         };
         (text("server"), text("certificate-authority-data"))
     }
-}
 
-/// The items of a list.
-pub(crate) fn items(list: &Value) -> &[Value] {
-    list["items"].as_array().map_or(&[], Vec::as_slice)
-}
+    /// A kubeconfig, with a context `relayed`, that reaches this cluster at another address.
+    pub(crate) fn relayed(&self, tool: &Tool, address: std::net::SocketAddr) -> String {
+        let mut config = self.json(&["config", "view", "--raw", "--minify", "--flatten"]);
+        let (host, _) = self.host_and_port();
+        let cluster = &mut config["clusters"][0]["cluster"];
+        cluster["server"] = format!("https://{address}").into();
+        cluster["tls-server-name"] = host.into();
+        config["contexts"][0]["name"] = "relayed".into();
+        config["current-context"] = "relayed".into();
+        tool.write("relayed.kubeconfig", config.to_string());
+        tool.arg("relayed.kubeconfig")
+    }
 
-/// Waits for something that a cluster does by itself, by asking again.
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(began.elapsed() < PATIENCE, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(200));
+    /// Where its API listens.
+    pub(crate) fn host_and_port(&self) -> (String, String) {
+        let (server, _) = self.address();
+        let authority = server
+            .trim_start_matches("https://")
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "443"));
+        (host.to_owned(), port.to_owned())
     }
 }

@@ -1,48 +1,8 @@
 //! Wrong names, passwords, addresses, certificates and files: one clear message, an exit status, and nothing changed.
 
-use std::fmt::Write as _;
-
 use serde_json::json;
 
-use crate::support::{Ran, Tool, World, config, fill};
-use crate::walkthrough::closed_port;
-
-/// Status and messages of a command, as a person sees them.
-fn show(text: &mut String, title: &str, ran: &Ran) {
-    assert!(!ran.stderr.contains("panicked"), "{ran:?}");
-    assert_eq!(ran.stdout, "", "{title}");
-    // Progress is not what this is about.
-    let said: Vec<&str> = ran
-        .stderr
-        .lines()
-        .filter(|line| !line.starts_with("- "))
-        .collect();
-    let status = ran.status.expect("it ended by itself");
-    writeln!(text, "{title}: {status}\n{}\n", said.join("\n")).expect("it is a string");
-}
-
-/// What differs from run to run.
-fn filters(tool: &Tool) -> Vec<(String, &'static str)> {
-    vec![
-        (tool.folder().to_string_lossy().into_owned(), "[folder]"),
-        (r"127\.0\.0\.1:\d+".to_owned(), "[address]"),
-        (r"\b[0-9]{8}-[0-9]{6}-[0-9a-f]+\b".to_owned(), "[run]"),
-        (r"\b[0-9a-f]{64}\b".to_owned(), "[sha256]"),
-        (r"after \d+ bytes".to_owned(), "after [n] bytes"),
-        (r"\(\d+\.\d s\)".to_owned(), "([seconds])"),
-    ]
-}
-
-/// Compares with an inline snapshot, what differs from run to run aside.
-macro_rules! shows {
-    ($tool:expr, $text:expr, @$snapshot:literal) => {
-        let filters = crate::bad_input::filters(&$tool);
-        let filters: Vec<(&str, &str)> = filters.iter().map(|(what, by)| (what.as_str(), *by)).collect();
-        insta::with_settings!({filters => filters}, {
-            insta::assert_snapshot!($text, @$snapshot);
-        });
-    };
-}
+use crate::support::{Tool, World, closed_port, config, fill, show, shows, token_name};
 
 #[test]
 fn what_cannot_be_reached_or_is_not_believed() {
@@ -56,10 +16,7 @@ fn what_cannot_be_reached_or_is_not_believed() {
     let token = world.minishift.log_in("developer");
     tool.write("token", &token);
     // It is taken back through the API, as `oc logout` does.
-    let name = format!(
-        "sha256~{}",
-        sha256_url(token.trim_start_matches("sha256~").as_bytes())
-    );
+    let name = token_name(&token);
     world
         .minishift
         .admin(&["delete", "oauthaccesstoken", &name], "");
@@ -110,30 +67,10 @@ fn what_cannot_be_reached_or_is_not_believed() {
     show(
         &mut text,
         "unknown project",
-        &tool.run(&[
-            "export",
-            "--from",
-            "minishift",
-            "-n",
-            "nowhere",
-            "-o",
-            "chart",
-        ]),
+        &tool.export("nowhere", "chart"),
     );
     world.minishift.project("empty");
-    show(
-        &mut text,
-        "empty project",
-        &tool.run(&[
-            "export",
-            "--from",
-            "minishift",
-            "-n",
-            "empty",
-            "-o",
-            "chart",
-        ]),
-    );
+    show(&mut text, "empty project", &tool.export("empty", "chart"));
     assert_eq!(shop.picture(), picture);
     assert_eq!(world.minishift.sessions(), 0);
     tool.write(
@@ -163,7 +100,7 @@ fn what_cannot_be_reached_or_is_not_believed() {
     error: [address]: the certificate of [address] is not trusted: it is signed by an unknown authority
     hint: give the CA certificate that signed it, or allow this one cluster to be insecure
 
-    no such file: 3
+    no such file: 2
     error: failed to open file `absent`: No such file or directory (os error 2)
 
     nothing to log in with: 2
@@ -185,31 +122,8 @@ fn what_cannot_be_reached_or_is_not_believed() {
       error: nothing to move: empty holds no objects of an application
 
     broken input.json: 2
-    error: input.json is not right: trailing comma at line 1 column 44; it looks like {"credentials": {"NAME": {"base": "HOST:PORT", "project": "…", "username": "…", "password": "…"}}}
+    error: input.json is not right: trailing comma at line 1 column [n]; it looks like {"credentials": {"NAME": {"base": "HOST:PORT", "project": "…", "username": "…", "password": "…"}}}
     "#);
-}
-
-/// SHA-256 as OpenShift writes it into the name of a token: base64 for URLs, without padding.
-fn sha256_url(bytes: &[u8]) -> String {
-    use base64::Engine as _;
-    let mut child = std::process::Command::new("sha256sum")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .expect("coreutils are installed");
-    use std::io::Write as _;
-    child
-        .stdin
-        .take()
-        .expect("it is a pipe")
-        .write_all(bytes)
-        .expect("it reads");
-    let output = child.wait_with_output().expect("it ends");
-    let hex = String::from_utf8_lossy(&output.stdout).into_owned();
-    let digest: Vec<u8> = (0..32)
-        .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("it is hexadecimal"))
-        .collect();
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest)
 }
 
 #[test]
@@ -218,16 +132,7 @@ fn charts_that_are_none_or_were_changed() {
     let (shop, there) = world.pair("shop");
     fill(&shop, 1);
     let tool = Tool::new(&world);
-    tool.run(&[
-        "export",
-        "--from",
-        "minishift",
-        "-n",
-        "shop",
-        "-o",
-        "good.tgz",
-    ])
-    .ok();
+    tool.export("shop", "good.tgz").ok();
     let good = std::fs::read(tool.path("good.tgz")).expect("there is a chart");
     tool.write("short.tgz", &good[..good.len() / 2]);
     tool.write("text.tgz", "not a chart at all\n");

@@ -1,6 +1,6 @@
 //! The interactive client, on a terminal, with a person who reads and types.
 
-use crate::support::{Space, Terminal, Tool, World, archive, guestbook};
+use crate::support::{Terminal, Tool, World, archive, guestbook, is_clean};
 
 const IMAGE: [&str; 3] = ["client", "--helper-image", "openshifter.test/shell:1"];
 
@@ -22,14 +22,6 @@ fn in_order(shown: &str, texts: &[&str]) {
             .find(text)
             .unwrap_or_else(|| panic!("`{text}` is not there, or not in its place: {shown}"));
         from += at + text.len();
-    }
-}
-
-#[track_caller]
-fn is_clean(spaces: &[&Space<'_>]) {
-    for space in spaces {
-        assert_eq!(space.helpers(), [""; 0]);
-        assert_eq!(space.cluster.sessions(), 0, "at {}", space.cluster.name);
     }
 }
 

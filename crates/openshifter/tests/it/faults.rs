@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Ran, Space, Tool, World, describe, fill, same};
+use crate::support::{Space, Terminal, Tool, World, describe, fill, same};
 
 /// Large enough that things happen while it is on its way.
 const MEGABYTES: usize = 150;
@@ -31,18 +31,6 @@ fn has_segment(tool: &Tool) -> Option<()> {
 /// Whether a first part of a volume is at the target.
 fn is_writing(world: &World) -> Option<()> {
     holds_more_than(&world.path("production/volumes"), 1 << 20, "noise").then_some(())
-}
-
-/// One message for a person.
-#[track_caller]
-fn one_message(ran: &Ran) {
-    let errors = ran
-        .stderr
-        .lines()
-        .filter(|line| line.contains("error:"))
-        .count();
-    assert_eq!(errors, 1, "{ran:?}");
-    assert!(!ran.stderr.contains("panicked"), "{ran:?}");
 }
 
 fn export(out: &str) -> [&str; 7] {
@@ -106,8 +94,7 @@ fn an_export_whose_pod_goes_away_fails_and_leaves_nothing() {
             "--grace-period=0",
             "--wait=false",
         ]);
-        let ran = running.end().ended(3);
-        one_message(&ran);
+        let ran = running.end().ended(3).one_message();
         assert!(ran.stderr.contains("web"), "{ran:?}");
         assert_eq!(tool.files(), [""; 0], "{ran:?}");
         assert!(!holds_more_than(tool.folder(), 0, "/segments/"), "{ran:?}");
@@ -128,8 +115,7 @@ fn an_interrupt_ends_in_order() {
     running.until("a part of the volume is here", || has_segment(&tool));
     assert_eq!(shop.replicas("deploy", "web"), 0);
     running.interrupt();
-    let ran = running.end().ended(3);
-    one_message(&ran);
+    running.end().ended(3).one_message();
     is_as_before(&shop);
     assert_eq!(tool.files(), [""; 0]);
 
@@ -138,18 +124,140 @@ fn an_interrupt_ends_in_order() {
     let mut running = tool.start(&IMPORT);
     running.until("the target gets data", || is_writing(&world));
     running.interrupt();
-    let ran = running
+    running
         .end()
         .ended(4)
         .says("openshifter undo")
-        .says("openshifter resume");
-    one_message(&ran);
+        .says("openshifter resume")
+        .one_message();
     assert_eq!(there.helpers(), [""; 0]);
     assert_eq!(there.replicas("deploy", "web"), 0);
     assert_eq!(there.cluster.sessions(), 0);
     tool.run(&["resume", &tool.last_run()]).ok();
     there.ready("deploy/web");
     same(&before, &describe(&there, "deploy/web"));
+}
+
+#[test]
+fn an_interrupt_before_the_first_change_takes_the_logins_back() {
+    let world = World::start();
+    let (shop, there) = world.pair("shop");
+    fill(&shop, 1);
+    let picture = shop.picture();
+    let tool = Tool::with_projects(&world, "shop", "shop");
+    for (command, question) in [
+        (&["delete", "--from", "minishift"][..], "Delete these"),
+        (
+            &[
+                "migrate",
+                "--from",
+                "minishift",
+                "--to",
+                "production",
+                "--policy",
+                "move",
+            ],
+            "Type yes to go on",
+        ),
+    ] {
+        let mut terminal = Terminal::start(tool.command(command));
+        terminal.until_shows(question);
+        terminal.interrupt();
+        let (status, shown) = terminal.end();
+        assert_eq!(status, Some(3), "{shown}");
+        assert!(shown.contains("nothing was changed"), "{shown}");
+        assert_eq!(shop.cluster.sessions(), 0, "{command:?}");
+        assert_eq!(there.cluster.sessions(), 0, "{command:?}");
+    }
+    assert_eq!(shop.picture(), picture);
+    assert!(!there.exists());
+    assert_eq!(tool.runs(), [""; 0]);
+
+    // A cluster that takes the connection and says nothing.
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = mute.local_addr().expect("it has one").to_string();
+    tool.write("token", "none");
+    let from = ["--from", &address, "--from-token-file", "token"];
+    let running = tool.start(&[&["export", "-n", "shop"], &from[..]].concat());
+    let connection = mute.accept().expect("the program connects");
+    running.interrupt();
+    running
+        .end()
+        .ended(3)
+        .says("stopped on request")
+        .one_message();
+    drop(connection);
+}
+
+#[test]
+fn an_interrupt_while_a_chart_is_looked_at_leaves_no_part_of_it() {
+    let world = World::start();
+    let (shop, there) = world.pair("shop");
+    fill(&shop, MEGABYTES);
+    let tool = Tool::new(&world);
+    tool.run(&export("chart.tgz")).ok();
+    for command in [
+        &["chart", "verify", "chart.tgz"][..],
+        &["chart", "unpack", "chart.tgz", "folder"],
+        &["import", "chart.tgz", "--to", "production", "-n", "shop"],
+    ] {
+        let mut running = tool.start(command);
+        running.until("a part of the chart is unpacked", || has_segment(&tool));
+        running.interrupt();
+        running
+            .end()
+            .ended(3)
+            .says("stopped on request")
+            .one_message();
+        assert_eq!(tool.files(), ["chart.tgz"], "{command:?}");
+        assert_eq!(tool.spool(), [""; 0], "{command:?}");
+    }
+    assert!(!there.exists());
+}
+
+#[test]
+fn a_move_that_is_interrupted_deletes_nothing_and_is_undone() {
+    let world = World::start();
+    let (shop, there) = world.pair("shop");
+    fill(&shop, MEGABYTES);
+    let before = describe(&shop, "deploy/web");
+    let tool = Tool::new(&world);
+    let migrate = [
+        "migrate",
+        "--from",
+        "minishift",
+        "-n",
+        "shop",
+        "--to",
+        "production",
+        "--to-namespace",
+        "shop",
+        "--policy",
+        "move",
+        "--yes",
+    ];
+    let mut running = tool.start(&migrate);
+    running.until("a part of the volume is here", || has_segment(&tool));
+    running.interrupt();
+    running.end().ended(3).one_message();
+    is_as_before(&shop);
+    assert!(!there.exists());
+
+    let mut running = tool.start(&migrate);
+    running.until("the target gets data", || is_writing(&world));
+    running.interrupt();
+    running
+        .end()
+        .ended(4)
+        .says("openshifter undo")
+        .one_message();
+    is_as_before(&shop);
+    assert_eq!(there.replicas("deploy", "web"), 0);
+    assert_eq!(there.cluster.sessions(), 0);
+    tool.run(&["undo", &tool.last_run()]).ok();
+    there.until_gone("deployments,persistentvolumeclaims,pods");
+    same(&before, &describe(&shop, "deploy/web"));
+    assert_eq!(tool.spool(), [""; 0]);
 }
 
 /// The application runs, and nothing of an export is left.
@@ -186,8 +294,11 @@ fn a_disk_that_is_full_is_said_to_be_so() {
         tool.wrapped("bwrap", &all)
     };
     for out in ["small/chart", "small/chart.tgz"] {
-        let ran = tool.spawn(in_small(&export(out))).end().ended(3);
-        one_message(&ran);
+        let ran = tool
+            .spawn(in_small(&export(out)))
+            .end()
+            .ended(3)
+            .one_message();
         assert!(ran.stderr.contains("No space left on device"), "{ran:?}");
         assert!(ran.stderr.contains("small"), "{ran:?}");
     }
@@ -195,8 +306,7 @@ fn a_disk_that_is_full_is_said_to_be_so() {
     tool.run(&export("chart.tgz")).ok();
     let mut import = in_small(&["import", "chart.tgz", "--to", "minishift", "-n", "there"]);
     import.env("OPENSHIFTER_STATE_DIR", small.join("state"));
-    let ran = tool.spawn(import).end().ended(3);
-    one_message(&ran);
+    tool.spawn(import).end().ended(3).one_message();
     assert!(!world.minishift.absent("there").exists());
     is_as_before(&shop);
 }

@@ -56,16 +56,7 @@ fn archives_that_reach_out_of_their_folder_are_refused() {
     let (shop, there) = world.pair("shop");
     fill(&shop, 1);
     let tool = Tool::new(&world);
-    tool.run(&[
-        "export",
-        "--from",
-        "minishift",
-        "-n",
-        "shop",
-        "-o",
-        "good.tgz",
-    ])
-    .ok();
+    tool.export("shop", "good.tgz").ok();
     let good = std::fs::read(tool.path("good.tgz")).expect("there is a chart");
     let root = {
         let mut archive = Archive::new(GzDecoder::new(good.as_slice()));

@@ -77,8 +77,7 @@ fn an_application_that_is_built_in_the_cluster_is_built_again_at_the_target() {
     shop.shell(&format!("pod/{}", pod(&shop)), "echo kept > /data/file");
 
     let tool = Tool::new(&world);
-    tool.run(&["export", "--from", "minishift", "-n", "shop", "-o", "chart"])
-        .ok();
+    tool.export("shop", "chart").ok();
     tool.run(&["import", "chart", "--to", "production", "-n", "shop"])
         .ok();
     log(&there);
@@ -244,8 +243,7 @@ fn custom_resources_need_their_definition_to_be_allowed() {
     fill(&shop, 1);
 
     let tool = Tool::new(&world);
-    tool.run(&["export", "--from", "minishift", "-n", "shop", "-o", "chart"])
-        .ok();
+    tool.export("shop", "chart").ok();
     let import = ["import", "chart", "--to", "production", "-n", "shop"];
     let ran = tool.run(&import).ended(3).says("--allow crds");
     assert!(

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{World, config, deployment, guestbook, run};
+use crate::support::{Tool, World, config, deployment, guestbook, run};
 
 #[test]
 fn kubectl_creates_applies_lists_and_deletes() {
@@ -69,6 +69,30 @@ fn kubectl_looks_into_pods() {
     assert_eq!(failed.stdout, b"out\n");
     let log = shop.kubectl(&["logs", "deploy/guestbook"]);
     assert!(!log.trim().is_empty());
+}
+
+#[test]
+fn kubectl_forwards_a_port() {
+    let world = World::small();
+    let shop = world.minishift.project("shop");
+    guestbook(&shop, &["hello"]);
+    let tool = Tool::alone();
+    let forward = ["-n", "shop", "port-forward", "deploy/guestbook", ":web"];
+    let mut running = tool.spawn(world.minishift.command(&forward));
+    running.until_says("-> 8080");
+    let said = running.stdout();
+    let address = said
+        .split_once("Forwarding from ")
+        .and_then(|(_, rest)| rest.split_once(" ->"))
+        .map(|(address, _)| format!("http://{address}/entries.json"))
+        .unwrap_or_else(|| panic!("no address in {said}"));
+    // Each is a connection of its own.
+    for _ in 0..3 {
+        let mut curl = tool.wrapped("curl", &["--silent", "--show-error", "--fail", &address]);
+        let entries = run(&mut curl, b"");
+        assert!(entries.contains("hello"), "{entries}");
+    }
+    running.interrupt();
 }
 
 #[test]

@@ -27,14 +27,7 @@ fn three_hundred_megabytes_pass_through_a_service_that_stays_small() {
     let (shop, there) = world.pair("shop");
     fill(&shop, 300);
     let sum = shop.shell("deploy/web", "sha256sum /data/noise");
-    let place = |cluster: &crate::support::Dev| {
-        format!(
-            "{}/shop/developer/{}",
-            cluster.base(),
-            cluster.password("developer")
-        )
-    };
-    let (source, target) = (place(&world.minishift), place(world.production()));
+    let (source, target) = (shop.place(), there.place());
 
     service.shell(&format!(
         "curl --fail-with-body {}/export/{source} > _output",

@@ -11,8 +11,7 @@ const IMAGE: [&str; 2] = ["--helper-image", "openshifter.test/shell:1"];
 /// Exports `vol` from the one cluster and imports it into the other.
 #[track_caller]
 fn moved(tool: &Tool) {
-    tool.run(&["export", "--from", "minishift", "-n", "vol", "-o", "chart"])
-        .ok();
+    tool.export("vol", "chart").ok();
     tool.run(&["import", "chart", "--to", "production", "-n", "vol"])
         .ok();
 }
@@ -118,8 +117,7 @@ fn links_out_of_a_volume_are_refused_until_they_are_allowed() {
     settle(&vol, "deploy/web", 1);
     let before = describe(&vol, "deploy/web");
     let tool = Tool::new(&world);
-    tool.run(&["export", "--from", "minishift", "-n", "vol", "-o", "chart"])
-        .ok();
+    tool.export("vol", "chart").ok();
     let import = ["import", "chart", "--to", "production", "-n", "vol"];
     let ran = tool.run(&import).ended(3).says("--allow links");
     assert!(ran.stderr.contains("web-data"), "{}", ran.stderr);
@@ -244,4 +242,36 @@ fn a_claim_with_other_data_is_refused_and_backed_up_when_it_is_overwritten() {
         .ok();
     there.ready("deploy/web");
     same(&mine, &describe(&there, "deploy/web"));
+}
+
+#[test]
+fn a_cluster_administrator_reads_what_belongs_to_a_projects_own_group() {
+    let world = World::start();
+    let (vol, there) = world.pair("vol");
+    fill(&vol, 1);
+    let before = describe(&vol, "deploy/web");
+    let tool = Tool::new(&world);
+    // Nothing runs that the volume could be read by, and a helper pod is the administrator's own: it gets neither the
+    // project's user nor its group by itself.
+    let admin = world.minishift.admin_kubeconfig();
+    let export = [
+        "export",
+        "--input",
+        &tool.arg("none.json"),
+        "--kubeconfig",
+        &admin,
+        "--from",
+        "minishift",
+        "--quiesce",
+        "-n",
+        "vol",
+        "-o",
+        "chart",
+    ];
+    tool.write("none.json", r#"{"credentials": {}}"#);
+    tool.run(&export).ok();
+    tool.run(&["import", "chart", "--to", "production", "-n", "vol"])
+        .ok();
+    there.ready("deploy/web");
+    same(&before, &describe(&there, "deploy/web"));
 }

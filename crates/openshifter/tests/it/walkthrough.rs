@@ -3,27 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Dev, Service, Space, Tool, World, archive, config, describe, fill, guestbook, same,
+    Dev, Service, Tool, World, archive, closed_port, config, describe, fill, guestbook, is_clean,
+    same,
 };
-
-/// The end of a path: `<base>/<project>/<user>/<password>`.
-fn place(space: &Space<'_>) -> String {
-    format!("{}/{}", space.cluster.base(), end(space))
-}
-
-fn end(space: &Space<'_>) -> String {
-    let password = space.cluster.password("developer");
-    format!("{}/developer/{password}", space.name)
-}
-
-/// Nothing that the program made is left, and no login.
-#[track_caller]
-fn is_clean(spaces: &[&Space<'_>]) {
-    for space in spaces {
-        assert_eq!(space.helpers(), [""; 0]);
-        assert_eq!(space.cluster.sessions(), 0, "at {}", space.cluster.name);
-    }
-}
 
 #[test]
 fn the_published_lines_move_an_application_into_its_own_project_and_to_another_cluster() {
@@ -36,7 +18,7 @@ fn the_published_lines_move_an_application_into_its_own_project_and_to_another_c
     let written = shop.messages();
     assert_eq!(written.len(), 3);
     let before = archive(&shop, "deploy/guestbook");
-    let (url, source, target) = (service.url(), place(&shop), place(&there));
+    let (url, source, target) = (service.url(), shop.place(), there.place());
 
     service.shell(&format!("curl {url}/export/{source} > _output"));
     service.shell("base64 -d < _output > _output.tgz");
@@ -75,7 +57,7 @@ fn a_chart_is_taken_in_every_form_that_curl_can_send_and_overwrites_what_was_the
         "curl {url}/export/{} > _output
          base64 -d < _output > _output.tgz
          base64 < _output.tgz > _wrapped",
-        place(&shop)
+        shop.place()
     ));
 
     for (number, form) in [
@@ -85,6 +67,7 @@ fn a_chart_is_taken_in_every_form_that_curl_can_send_and_overwrites_what_was_the
         "-T _output.tgz",
         "-T _output",
         "-X POST --data-urlencode @_output.tgz",
+        "--data-urlencode chart@_output.tgz",
     ]
     .into_iter()
     .enumerate()
@@ -92,7 +75,7 @@ fn a_chart_is_taken_in_every_form_that_curl_can_send_and_overwrites_what_was_the
         let there = world.production().absent(&format!("shop-{number}"));
         let said = service.shell(&format!(
             "curl --fail-with-body {form} {url}/import/{}",
-            place(&there)
+            there.place()
         ));
         assert!(said.contains("volume web-data restored"), "{form}: {said}");
         there.ready("deploy/web");
@@ -107,7 +90,7 @@ fn a_chart_is_taken_in_every_form_that_curl_can_send_and_overwrites_what_was_the
     );
     let said = service.shell(&format!(
         "curl --fail-with-body -T _output.tgz {url}/import/{}",
-        place(&there)
+        there.place()
     ));
     assert!(said.contains("/charts/"), "{said}");
     assert!(before == archive(&there, "deploy/web"));
@@ -139,7 +122,7 @@ fn an_address_is_understood_in_every_form_that_people_write() {
 
     for base in bases(&world.minishift) {
         let answer = service
-            .curl(&format!("/descriptor/{base}/{}", end(&shop)), &[])
+            .curl(&format!("/descriptor/{base}/{}", shop.end()), &[])
             .is(200);
         let list: Value = serde_json::from_str(&answer.body).expect("it is JSON");
         assert_eq!(list["kind"], "List", "{base}");
@@ -161,7 +144,7 @@ fn an_address_is_understood_in_every_form_that_people_write() {
         );
 
         let answer = service
-            .curl(&format!("/volumes/{base}/{}", end(&shop)), &[])
+            .curl(&format!("/volumes/{base}/{}", shop.end()), &[])
             .is(200);
         let volumes: Value = serde_json::from_str(&answer.body).expect("it is JSON");
         let pods = volumes.as_object().expect("it is an object");
@@ -171,7 +154,7 @@ fn an_address_is_understood_in_every_form_that_people_write() {
         assert_eq!(paths, &json!(["/data"]));
 
         let answer = service
-            .curl(&format!("/export/{base}/{}", end(&shop)), &[])
+            .curl(&format!("/export/{base}/{}", shop.end()), &[])
             .is(200);
         let length = format!("content-length: {}", answer.body.len());
         assert!(
@@ -204,7 +187,7 @@ fn failures_answer_their_status_with_one_line_and_change_nothing() {
         "curl {}/export/{} > _output
          base64 -d < _output > _output.tgz",
         service.url(),
-        place(&shop)
+        shop.place()
     ));
     let chart = std::fs::read(tool.path("_output.tgz")).expect("it was written");
     tool.write("truncated.tgz", &chart[..chart.len() / 2]);
@@ -244,7 +227,7 @@ fn failures_answer_their_status_with_one_line_and_change_nothing() {
                 &["--data-binary", &format!("@{file}")],
             ] {
                 service
-                    .curl(&format!("/import/{}", place(space)), form)
+                    .curl(&format!("/import/{}", space.place()), form)
                     .is(422)
                     .says(word);
             }
@@ -272,7 +255,7 @@ fn failures_answer_their_status_with_one_line_and_change_nothing() {
     full.ready("deploy/web");
     let (before, picture) = (describe(&full, "deploy/web"), full.picture());
     service
-        .curl(&format!("/import/{}", place(&full)), &["-T", "_output.tgz"])
+        .curl(&format!("/import/{}", full.place()), &["-T", "_output.tgz"])
         .is(409)
         .says("web");
     assert_eq!(full.picture(), picture);
@@ -280,10 +263,4 @@ fn failures_answer_their_status_with_one_line_and_change_nothing() {
     assert!(!there.exists());
     is_clean(&[&shop, &full]);
     service.stop();
-}
-
-/// The address of a port that nobody listens on.
-pub(crate) fn closed_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
-    listener.local_addr().expect("it has one").to_string()
 }

@@ -1,84 +1,24 @@
 //! Objects of small applications.
 
+use openshifter_testing::{Containers, until};
+pub(crate) use openshifter_testing::{claim, config};
 use serde_json::{Value, json};
 
-use crate::support::{Space, until};
+use crate::support::Space;
 
-/// Longer than any test.
-const FOR_EVER: &str = "2147483647";
+const SHELL: Containers<'static> = Containers {
+    image: "openshifter.test/shell:1",
+    grace: 0,
+};
 
-/// A pod template with a shell; `claim` is mounted at `/data`.
-pub(crate) fn template(name: &str, claim: Option<&str>) -> Value {
-    let mut template = json!({
-        "metadata": {"labels": {"app": name}},
-        "spec": {
-            // `sleep` does not care for signals.
-            "terminationGracePeriodSeconds": 0,
-            "containers": [{
-                "name": "main",
-                "image": "openshifter.test/shell:1",
-                "command": ["sleep", FOR_EVER],
-            }],
-        },
-    });
-    if let Some(claim) = claim {
-        template["spec"]["volumes"] =
-            json!([{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]);
-        template["spec"]["containers"][0]["volumeMounts"] =
-            json!([{"name": "data", "mountPath": "/data"}]);
-    }
-    template
-}
-
-/// A Deployment of one pod.
+/// A Deployment of one pod with a shell; `claim` is mounted at `/data`.
 pub(crate) fn deployment(name: &str, claim: Option<&str>) -> Value {
-    json!({
-        "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "replicas": 1,
-            "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": {"app": name}},
-            "template": template(name, claim),
-        },
-    })
+    SHELL.deployment(name, claim)
 }
 
 /// A StatefulSet of two, with a claim `data-NAME-N` each at `/data`.
 pub(crate) fn stateful_set(name: &str) -> Value {
-    let mut pods = template(name, None);
-    pods["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
-    json!({
-        "apiVersion": "apps/v1", "kind": "StatefulSet",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "replicas": 2,
-            "serviceName": name,
-            "selector": {"matchLabels": {"app": name}},
-            "template": pods,
-            "volumeClaimTemplates": [{
-                "metadata": {"name": "data"},
-                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-            }],
-        },
-    })
-}
-
-/// A claim of the default storage class.
-pub(crate) fn claim(name: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    })
-}
-
-/// A ConfigMap.
-pub(crate) fn config(name: &str, data: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
+    SHELL.stateful_set(name)
 }
 
 /// Deploys `web` with a claim `web-data`, and puts megabytes into it that do not compress.
@@ -96,10 +36,7 @@ pub(crate) fn fill(space: &Space<'_>, megabytes: usize) {
 /// compared with another place later must have been given already.
 #[track_caller]
 pub(crate) fn settle(space: &Space<'_>, workload: &str, replicas: usize) {
-    space.kubectl(&["scale", workload, "--replicas=0"]);
-    space.until_gone("pods");
-    space.kubectl(&["scale", workload, &format!("--replicas={replicas}")]);
-    space.ready(workload);
+    space.restart(workload, replicas);
 }
 
 /// The sample application with entries in its volume; gives the host of its route.

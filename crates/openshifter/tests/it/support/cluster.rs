@@ -1,16 +1,16 @@
 //! One embedded cluster, reached by the real `kubectl` and `curl`.
 
-use std::ffi::OsStr;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use openshifter_devcluster::{Config, DevCluster};
-use serde_json::json;
+use openshifter_testing::{Kubectl, Project, keep_secret, run, until};
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::support::{Space, keep_secret, run};
+use crate::support::Space;
+use crate::support::space::KINDS;
 
 /// An embedded cluster with the users `developer` and `stranger`; it ends when this is dropped.
 pub(crate) struct Dev {
@@ -22,22 +22,6 @@ pub(crate) struct Dev {
     developer: PathBuf,
     ca: PathBuf,
     home: PathBuf,
-}
-
-/// The folder of `kubectl` and `helm`.
-pub(crate) fn tools() -> PathBuf {
-    let folder = std::env::var_os("OPENSHIFTER_TEST_TOOLS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools"),
-        PathBuf::from,
-    );
-    for tool in ["kubectl", "helm"] {
-        assert!(
-            folder.join(tool).is_file(),
-            "there is no {}: run `cargo xtask test`, which installs it",
-            folder.join(tool).display()
-        );
-    }
-    folder
 }
 
 impl Dev {
@@ -90,6 +74,11 @@ impl Dev {
             .to_owned()
     }
 
+    /// The kubeconfig of the cluster's administrator; its context is the cluster's name.
+    pub(crate) fn admin_kubeconfig(&self) -> String {
+        self.admin.to_string_lossy().into_owned()
+    }
+
     /// The kubeconfig of the developer; its context is the cluster's name.
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.developer
@@ -117,6 +106,30 @@ impl Dev {
         token
     }
 
+    /// A token of the developer's that was good for a second.
+    pub(crate) fn expired_token(&self) -> String {
+        let token = format!("sha256~{}", "expired".repeat(6));
+        keep_secret(&token);
+        let user = self.admin(&["get", "user", "developer", "-o", "json"], "");
+        let user: Value = serde_json::from_str(&user).expect("kubectl prints JSON");
+        let object = json!({
+            "apiVersion": "oauth.openshift.io/v1", "kind": "OAuthAccessToken",
+            "metadata": {"name": token_name(&token)},
+            "clientName": "openshift-challenging-client", "expiresIn": 1, "scopes": ["user:full"],
+            "redirectURI": format!("{}/oauth/token/implicit", self.api),
+            "userName": "developer", "userUID": user["metadata"]["uid"],
+        });
+        self.admin(&["create", "-f", "-"], &object.to_string());
+        let file = self.write_kubeconfig("expired", &token);
+        until("the token to expire", || {
+            let path = "/apis/user.openshift.io/v1/users/~";
+            let answer = self.kubectl_as(&file).attempt(&["get", "--raw", path]);
+            let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+            said.contains("Unauthorized").then_some(())
+        });
+        token
+    }
+
     /// Writes a kubeconfig with a token; its context is the cluster's name.
     pub(crate) fn write_kubeconfig(&self, file: &str, token: &str) -> PathBuf {
         let config = json!({
@@ -132,41 +145,27 @@ impl Dev {
         path
     }
 
-    fn kubectl_as(&self, kubeconfig: &Path) -> Command {
-        let mut command = Command::new(tools().join("kubectl"));
-        command
+    fn kubectl_as(&self, kubeconfig: &Path) -> Kubectl {
+        Kubectl::new()
             .env("KUBECONFIG", kubeconfig)
             .env("HOME", &self.home)
-            .env("NO_PROXY", "127.0.0.1");
-        command
+            .env("NO_PROXY", "127.0.0.1")
     }
 
     /// `kubectl` as the developer.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.kubectl_as(&self.developer);
-        command.args(args);
-        command
+        self.kubectl_as(&self.developer).command(args)
     }
 
-    /// Runs `kubectl` as the developer; fails when it does.
-    #[track_caller]
-    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
-        run(&mut self.command(args), b"")
+    /// Runs `kubectl` as the developer, whatever becomes of it.
+    pub(crate) fn attempt(&self, args: &[&str]) -> Output {
+        self.kubectl_as(&self.developer).attempt(args)
     }
 
     /// Runs `kubectl` as the administrator; fails when it does.
     #[track_caller]
     pub(crate) fn admin(&self, args: &[&str], stdin: &str) -> String {
-        run(self.kubectl_as(&self.admin).args(args), stdin.as_bytes())
-    }
-
-    /// Runs `kubectl`, whatever becomes of it.
-    pub(crate) fn attempt<S: AsRef<OsStr>>(&self, args: &[S]) -> Output {
-        self.kubectl_as(&self.developer)
-            .args(args)
-            .stdin(Stdio::null())
-            .output()
-            .expect("kubectl starts")
+        self.kubectl_as(&self.admin).feed(args, stdin)
     }
 
     /// Makes a project, as its developer would.
@@ -176,16 +175,20 @@ impl Dev {
             "apiVersion": "project.openshift.io/v1", "kind": "ProjectRequest", "metadata": {"name": name},
         });
         let path = "/apis/project.openshift.io/v1/projectrequests";
-        let mut command = self.command(&["create", "--raw", path, "-f", "-"]);
-        run(&mut command, request.to_string().as_bytes());
+        let developer = self.kubectl_as(&self.developer);
+        developer.feed(&["create", "--raw", path, "-f", "-"], &request.to_string());
         self.absent(name)
     }
 
     /// A project that is not made here.
     pub(crate) fn absent(&self, name: &str) -> Space<'_> {
+        let (user, admin) = (
+            self.kubectl_as(&self.developer),
+            self.kubectl_as(&self.admin),
+        );
         Space {
             cluster: self,
-            name: name.to_owned(),
+            project: Project::new(name, user, admin, KINDS),
         }
     }
 
@@ -222,10 +225,14 @@ impl Drop for Dev {
     }
 }
 
-/// Writes into a child's standard input, which may end before it has read everything.
-pub(crate) fn feed(child: &mut std::process::Child, stdin: &[u8]) {
-    if let Some(mut pipe) = child.stdin.take() {
-        // What the child did not read shows in how it ends.
-        let _ = pipe.write_all(stdin);
-    }
+/// The name of the object that stands for a login token: OpenShift keeps the SHA-256 only.
+pub(crate) fn token_name(token: &str) -> String {
+    use base64::Engine as _;
+    let mut sum = Command::new("sha256sum");
+    let hex = run(&mut sum, token.trim_start_matches("sha256~").as_bytes());
+    let digest: Vec<u8> = (0..32)
+        .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("it is hexadecimal"))
+        .collect();
+    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest);
+    format!("sha256~{encoded}")
 }

@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Running, Tool, World, nothing_leaked};
 
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_openshifter");
+
 /// A running service.
 pub(crate) struct Service<'a> {
     tool: &'a Tool,
@@ -24,28 +27,59 @@ pub(crate) struct Answer {
 impl<'a> Service<'a> {
     /// Starts it; it knows the certificates of the world's clusters.
     pub(crate) fn start(world: &World, tool: &'a Tool, both: bool, more: &[&str]) -> Self {
+        let args = Self::args(world, both, more);
+        Self::of(tool, tool.spawn(tool.wrapped(PROGRAM, &args)))
+    }
+
+    /// Starts it with a spool that holds so many bytes. It cannot be stopped in order.
+    pub(crate) fn with_spool_of(world: &World, tool: &'a Tool, bytes: &str) -> Self {
+        let spool = tool.state().join("spool");
+        std::fs::create_dir_all(&spool).expect("there is room");
+        let spool = spool.to_string_lossy().into_owned();
+        let mut args: Vec<String> = [
+            "--die-with-parent",
+            "--dev-bind",
+            "/",
+            "/",
+            "--perms",
+            "0700",
+            "--size",
+            bytes,
+            "--tmpfs",
+            &spool,
+            PROGRAM,
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        args.extend(Self::args(world, true, &[]));
+        Self::of(tool, tool.spawn(tool.wrapped("bwrap", &args)))
+    }
+
+    fn args(world: &World, both: bool, more: &[&str]) -> Vec<String> {
         let mut clusters = vec![&world.minishift];
         if both {
             clusters.push(world.production());
         }
-        let trusts: Vec<String> = clusters
-            .iter()
-            .flat_map(|cluster| {
-                let pair = format!("{}={}", cluster.base(), cluster.ca().display());
-                ["--cluster-ca".to_owned(), pair]
-            })
-            .collect();
-        let mut args = vec![
+        let trusts = clusters.iter().flat_map(|cluster| {
+            let pair = format!("{}={}", cluster.base(), cluster.ca().display());
+            ["--cluster-ca".to_owned(), pair]
+        });
+        [
             "-vv",
             "serve",
             "--listen",
             "127.0.0.1:0",
             "--helper-image",
             "openshifter.test/shell:1",
-        ];
-        args.extend(trusts.iter().map(String::as_str));
-        args.extend(more);
-        let mut running = tool.start(&args);
+        ]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(trusts)
+        .chain(more.iter().map(|&arg| arg.to_owned()))
+        .collect()
+    }
+
+    fn of(tool: &'a Tool, mut running: Running<'a>) -> Self {
         running.until_line();
         let url = running.stdout().trim().replace("127.0.0.1", "localhost");
         // What a person would say to every curl: which certificate to believe, and to be quiet.

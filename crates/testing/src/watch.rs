@@ -10,7 +10,7 @@ static SECRETS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static LEAKS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// A value that must appear nowhere, in no usual encoding. From now on command lines are watched for it.
-pub(crate) fn keep_secret(value: &str) {
+pub fn keep_secret(value: &str) {
     static BEGUN: OnceLock<()> = OnceLock::new();
     let encoded = base64::engine::general_purpose::STANDARD.encode(value);
     SECRETS
@@ -58,7 +58,7 @@ fn secrets() -> Vec<String> {
 
 /// Fails when a text holds a secret, or a command line did.
 #[track_caller]
-pub(crate) fn nothing_leaked(what: &str, text: &str) {
+pub fn nothing_leaked(what: &str, text: &str) {
     for secret in secrets() {
         assert!(!text.contains(&secret), "{what} holds a secret: {text}");
     }
@@ -68,7 +68,7 @@ pub(crate) fn nothing_leaked(what: &str, text: &str) {
 
 /// The files below a folder that hold one of these values as they are, as paths within the folder. Compressed files
 /// are looked into.
-pub(crate) fn secrets_in_files(folder: &Path, secrets: &[&str]) -> Vec<String> {
+pub fn secrets_in_files(folder: &Path, secrets: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {

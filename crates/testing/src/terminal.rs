@@ -5,15 +5,18 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::support::until;
+use crate::until;
 
 /// A program on a terminal. It is killed when the test fails.
-pub(crate) struct Terminal {
+pub struct Terminal {
     child: Child,
+    /// Ends when nobody can write to the screen any more.
+    reading: JoinHandle<()>,
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
     /// How much of the screen was answered already.
@@ -22,7 +25,7 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Starts a program on a new terminal.
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub fn start(mut command: Command) -> Self {
         let master =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are pseudo-terminals");
         grantpt(&master).expect("the terminal is ours");
@@ -42,7 +45,7 @@ impl Terminal {
         let screen = Arc::new(Mutex::new(Vec::new()));
         let shown = Arc::clone(&screen);
         let mut reader = File::from(again(&master));
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             // The other side's end is an error here.
             while let Ok(count @ 1..) = reader.read(&mut buffer) {
@@ -54,6 +57,7 @@ impl Terminal {
         });
         Self {
             child,
+            reading,
             keyboard: File::from(master),
             screen,
             read: 0,
@@ -61,14 +65,14 @@ impl Terminal {
     }
 
     /// All that was shown so far.
-    pub(crate) fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
         String::from_utf8_lossy(&screen).into_owned()
     }
 
     /// Waits until this is shown, after what was answered last, and types a line.
     #[track_caller]
-    pub(crate) fn answer(&mut self, question: &str, answer: &str) {
+    pub fn answer(&mut self, question: &str, answer: &str) {
         self.until_shows(question);
         self.keyboard
             .write_all(format!("{answer}\n").as_bytes())
@@ -77,7 +81,7 @@ impl Terminal {
 
     /// Waits until this is shown, after what was answered last.
     #[track_caller]
-    pub(crate) fn until_shows(&mut self, text: &str) {
+    pub fn until_shows(&mut self, text: &str) {
         let (screen, read) = (Arc::clone(&self.screen), self.read);
         let child = &mut self.child;
         let mut tries_after_end = 0;
@@ -97,11 +101,23 @@ impl Terminal {
         });
     }
 
+    /// Sends the program an interrupt, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        let pid = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+            .expect("it has an id");
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it still runs");
+    }
+
     /// Waits for the program's end; gives its status and all that was shown.
     #[track_caller]
-    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+    pub fn end(mut self) -> (Option<i32>, String) {
         let status = until("the program to end", || {
             self.child.try_wait().expect("it can be asked")
+        });
+        until("the last of what it showed", || {
+            self.reading.is_finished().then_some(())
         });
         (status.code(), self.shown())
     }

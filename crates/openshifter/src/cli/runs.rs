@@ -1,0 +1,41 @@
+//! Runs of the past.
+
+use clap::Args;
+use openshifter_migrate::RunId;
+
+use crate::cli::{Again, Names};
+
+/// A run that is taken up again; its journal knows what its ends were called.
+#[derive(Debug, Args)]
+pub(crate) struct Taken {
+    /// Id of the run
+    pub(crate) run: RunId,
+    /// The target cluster [default: as in the run]
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) again: Again,
+    #[command(flatten)]
+    pub(crate) names: Names,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Undo {
+    /// The source cluster, if the run changed something there [default: as in the run]
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) from: Option<String>,
+    #[command(flatten)]
+    pub(crate) taken: Taken,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    #[command(flatten)]
+    pub(crate) taken: Taken,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Runs {
+    /// Show the report of this run
+    pub(crate) run: Option<RunId>,
+}

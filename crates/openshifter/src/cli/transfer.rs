@@ -1,0 +1,177 @@
+//! How an application is read from its source and written to its target.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use openshifter_migrate::{ExportOptions, ImportOptions};
+use openshifter_objects::Selector;
+use serde_json::Value;
+
+use crate::cli::parse::{duration, pair};
+
+/// A part of a project.
+#[derive(Debug, Args)]
+pub(crate) struct Only {
+    /// Only objects with these labels, and what they need
+    #[arg(long, short = 'l', value_name = "LABELS")]
+    pub(crate) selector: Option<Selector>,
+}
+
+/// How the source is read.
+#[derive(Debug, Args)]
+pub(crate) struct Reading {
+    #[command(flatten)]
+    pub(crate) only: Only,
+    /// Leave this claim's data out; may be given more than once
+    #[arg(long, value_name = "CLAIM")]
+    pub(crate) skip_volume: Vec<String>,
+    /// Host of a route at the target; may be given more than once
+    #[arg(long, value_name = "ROUTE=HOST", value_parser = pair)]
+    pub(crate) route_host: Vec<(String, String)>,
+    /// Storage class at the target, `*` for all; may be given more than once
+    #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
+    pub(crate) storage_class: Vec<(String, String)>,
+}
+
+/// Image of helper pods.
+#[derive(Debug, Args)]
+pub(crate) struct Helper {
+    /// Image with sh, sleep and tar for the pods that reach volumes which no running container reaches
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) helper_image: Option<String>,
+}
+
+/// How the target is written.
+#[derive(Debug, Args)]
+pub(crate) struct Writing {
+    /// File with values over the chart's own; may be given more than once
+    #[arg(long, short = 'f', value_name = "FILE")]
+    pub(crate) values: Vec<PathBuf>,
+    /// One value over the chart's own, as in helm; may be given more than once
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// What happens to objects that exist at the target
+    #[arg(long, value_enum, default_value_t = Existing::Fail, value_name = "WHAT")]
+    pub(crate) existing: Existing,
+    /// Replace the data of claims that hold other data; a backup of it is kept
+    #[arg(long)]
+    pub(crate) overwrite_data: bool,
+    /// Allow what reaches beyond the project
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) allow: Vec<Allow>,
+    /// How long the application may take to be ready
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Existing {
+    /// Refuse the import
+    Fail,
+    /// Leave them as they are
+    Skip,
+    /// Make them what the chart says
+    Apply,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Allow {
+    /// Custom resource definitions of the chart
+    Crds,
+    /// Symbolic links in volumes that point out of the volume
+    Links,
+    /// Device nodes in volumes
+    Devices,
+    /// Privileged pods, grants of security context constraints and the like
+    BeyondProject,
+}
+
+impl Reading {
+    /// What an export is to do.
+    pub(crate) fn options(&self, quiesce: bool, helper: &Helper) -> ExportOptions {
+        ExportOptions {
+            selector: self.only.selector.clone(),
+            quiesce,
+            skip_volumes: self.skip_volume.iter().cloned().collect(),
+            helper_image: helper.helper_image.clone(),
+            choices: self.choices(),
+            ..ExportOptions::default()
+        }
+    }
+
+    /// The choices for refactoring.
+    fn choices(&self) -> openshifter_refactor::Choices {
+        let map = |pairs: &[(String, String)]| pairs.iter().cloned().collect::<BTreeMap<_, _>>();
+        openshifter_refactor::Choices {
+            route_hosts: map(&self.route_host),
+            storage_classes: map(&self.storage_class),
+            ..openshifter_refactor::Choices::default()
+        }
+    }
+}
+
+impl Writing {
+    /// What an import is to do.
+    pub(crate) fn options(&self, helper: &Helper) -> Result<ImportOptions> {
+        Ok(ImportOptions {
+            values: self.overrides()?,
+            existing: self.existing.into(),
+            overwrite_data: self.overwrite_data,
+            helper_image: helper.helper_image.clone(),
+            allow_crds: self.allow.contains(&Allow::Crds),
+            allow_beyond_project: self.allow.contains(&Allow::BeyondProject),
+            allow: in_volumes(&self.allow),
+            patience: self.timeout,
+            ..ImportOptions::default()
+        })
+    }
+
+    /// What is put over the chart's own values.
+    fn overrides(&self) -> Result<Value> {
+        let mut values = Value::Null;
+        for path in &self.values {
+            let text = fs_err::read_to_string(path)?;
+            let more: Value = openshifter_chart::from_yaml(&text)
+                .with_context(|| format!("reading {}", path.display()))?;
+            merge(&mut values, more);
+        }
+        for text in &self.set {
+            openshifter_migrate::set_value(&mut values, text)?;
+        }
+        Ok(values)
+    }
+}
+
+/// What of a volume's content is let in.
+pub(crate) fn in_volumes(allow: &[Allow]) -> openshifter_migrate::Allow {
+    openshifter_migrate::Allow {
+        escaping_links: allow.contains(&Allow::Links),
+        devices: allow.contains(&Allow::Devices),
+    }
+}
+
+impl From<Existing> for openshifter_migrate::Existing {
+    fn from(existing: Existing) -> Self {
+        match existing {
+            Existing::Fail => Self::Fail,
+            Existing::Skip => Self::Skip,
+            Existing::Apply => Self::Apply,
+        }
+    }
+}
+
+/// Puts one values file over another, as helm does.
+fn merge(into: &mut Value, over: Value) {
+    match (into, over) {
+        (Value::Object(into), Value::Object(over)) => {
+            for (key, value) in over {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (_, Value::Null) => {}
+        (place, value) => *place = value,
+    }
+}
