@@ -134,11 +134,18 @@ fn cargo() -> Command {
 
 /// Installs what is missing and returns the folder that holds `kubectl`, `helm` and the original hook runner.
 fn tools() -> Result<PathBuf> {
-    let missing: Vec<&str> = PROGRAMS
+    let mut missing: Vec<&str> = PROGRAMS
         .iter()
         .filter(|(program, _)| !on_path(program))
         .map(|(_, package)| *package)
         .collect();
+    // Debian keeps what virtual environments need apart from Python.
+    let venv = Command::new("python3")
+        .args(["-c", "import ensurepip"])
+        .output();
+    if !venv.is_ok_and(|ended| ended.status.success()) {
+        missing.push("python3-venv");
+    }
     if !missing.is_empty() {
         install(&missing)?;
     }

@@ -284,8 +284,8 @@ impl ApiServer {
         let encode = |text: &str| STANDARD.encode(text);
         format!(
             "apiVersion: v1\nkind: Config\nclusters:\n- name: {name}\n  cluster:\n    server: {url}\n    \
-             certificate-authority-data: {ca}\nusers:\n- name: admin\n  user:\n    client-certificate-data: {cert}\n    \
-             client-key-data: {key}\ncontexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: admin\n    \
+             certificate-authority-data: {ca}\nusers:\n- name: admin/{name}\n  user:\n    client-certificate-data: {cert}\n    \
+             client-key-data: {key}\ncontexts:\n- name: {name}\n  context:\n    cluster: {name}\n    user: admin/{name}\n    \
              namespace: default\ncurrent-context: {name}\n",
             name = self.name,
             url = self.url(),

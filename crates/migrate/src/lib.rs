@@ -40,7 +40,7 @@ pub use policy::{MigrateOptions, Policy, PolicyPlan, migrate, plan_policy};
 pub use progress::{Progress, Silent};
 pub use report::{Action, ObjectEntry, Outcome, Report, Side, VolumeAction, VolumeEntry};
 pub use run::{HELPER_LABEL, RUN_LABEL, Run, RunId};
-pub use state::StateDir;
+pub use state::{Spool, StateDir};
 pub use survey::list_volume;
 pub use undo::{Ends, resume, undo, way_on};
 pub use values::{ValuesError, merge_values, set_value};

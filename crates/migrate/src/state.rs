@@ -1,8 +1,10 @@
 //! Where this program keeps what it must remember: journals, reports, backup charts.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use rustix::fs::{FlockOperation, flock};
 
 use crate::{RunId, journal::private_dir};
 
@@ -11,6 +13,26 @@ use crate::{RunId, journal::private_dir};
 /// `$OPENSHIFTER_STATE_DIR`, else `$XDG_STATE_HOME/openshifter`, else `~/.local/state/openshifter`.
 #[derive(Debug, Clone)]
 pub struct StateDir(PathBuf);
+
+/// A folder that is removed when this is dropped, and by the next run when the process is killed first.
+#[derive(Debug)]
+pub struct Spool {
+    folder: tempfile::TempDir,
+    /// The kernel gives it up however the process ends.
+    _lock: File,
+}
+
+impl Spool {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves it to the caller to remove it.
+    pub fn keep(self) -> PathBuf {
+        self.folder.keep()
+    }
+}
 
 impl StateDir {
     /// A folder of the caller's choice.
@@ -56,14 +78,32 @@ impl StateDir {
         Ok(path)
     }
 
-    /// A folder for what is gone at the end of a run.
+    /// A folder for what is gone at the end of a run. Folders that killed processes left behind are removed: nobody
+    /// holds their lock any more.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn spool(&self) -> std::io::Result<tempfile::TempDir> {
+    pub fn spool(&self) -> std::io::Result<Spool> {
         let path = self.0.join("spool");
         private_dir(&path)?;
-        tempfile::Builder::new().prefix("run-").tempdir_in(path)
+        // Held until the new folder has its own lock, so that nobody takes it for one that was left behind.
+        let whole = File::open(&path)?;
+        flock(&whole, FlockOperation::LockExclusive)?;
+        for entry in std::fs::read_dir(&path)? {
+            let left = entry?.path();
+            let free = File::open(&left)
+                .is_ok_and(|it| flock(&it, FlockOperation::NonBlockingLockExclusive).is_ok());
+            if free && let Err(error) = std::fs::remove_dir_all(&left) {
+                tracing::warn!(folder = %left.display(), %error, "a spool folder that was left behind cannot be removed");
+            }
+        }
+        let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&path)?;
+        let lock = File::open(folder.path())?;
+        flock(&lock, FlockOperation::LockExclusive)?;
+        Ok(Spool {
+            folder,
+            _lock: lock,
+        })
     }
 
     /// All runs that are remembered, the newest last.
@@ -105,6 +145,22 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spool_folder_is_removed_once_nobody_holds_it() {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateDir::new(home.path());
+        let held = state.spool().unwrap();
+        let left = home.path().join("spool/run-left");
+        std::fs::create_dir(&left).unwrap();
+        std::fs::write(left.join("secret"), "x").unwrap();
+        let other = state.spool().unwrap();
+        assert!(!left.exists());
+        assert!(held.path().exists() && other.path().exists());
+        let path = held.path().to_owned();
+        drop(held);
+        assert!(!path.exists() && other.path().exists());
+    }
 
     #[test]
     fn the_first_variable_that_is_set_decides() {

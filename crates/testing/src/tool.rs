@@ -127,7 +127,16 @@ impl Tool {
 
     /// The runs that it remembers, the newest last.
     pub fn runs(&self) -> Vec<String> {
-        names_in(&self.state().join("runs"))
+        let folder = self.state().join("runs");
+        let mut runs = names_in(&folder);
+        // Names tell only the second.
+        runs.sort_by_key(|name| {
+            let known = folder.join(name).metadata();
+            known
+                .and_then(|of| of.created().or_else(|_| of.modified()))
+                .ok()
+        });
+        runs
     }
 
     /// The newest run.

@@ -161,6 +161,11 @@ impl Plan<'_> {
                 "--cap-add",
                 "CAP_SETGID",
             ]);
+            if self.identity.uid == 0 {
+                for right in ROOT_RIGHTS {
+                    args.flags(&["--cap-add", right]);
+                }
+            }
         } else {
             args.flag("--unshare-user");
             args.pair("--uid", self.identity.uid.to_string());
@@ -225,6 +230,10 @@ impl Plan<'_> {
         args.0
     }
 }
+
+/// What root in a container has besides, as container runtimes give it: files of every owner can be read and given
+/// back to theirs. Other users lose it with their first act.
+const ROOT_RIGHTS: [&str; 4] = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID"];
 
 /// Files of `/etc` that are made for each pod.
 const ETC: [&str; 6] = [
@@ -415,6 +424,7 @@ mod tests {
         let line = line(true);
         assert!(!line.contains("--unshare-user"));
         assert!(line.contains("--cap-drop ALL"));
+        assert!(!line.contains("CAP_DAC_OVERRIDE"), "{line}");
         assert!(
             line.ends_with("init\n--uid 1000660000\n--gid 0\n--group 1000660000"),
             "{line}"

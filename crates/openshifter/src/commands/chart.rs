@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use openshifter_chart::{Chart as FatChart, UnpackLimits};
-use openshifter_migrate::Allow;
-use tempfile::TempDir;
+use openshifter_migrate::{Allow, Spool};
 
 use crate::cli::Chart;
 use crate::commands::session::clear;
@@ -45,13 +44,13 @@ const ANYTHING: Allow = Allow {
 };
 
 /// Opens a chart without a look at its data.
-async fn inspected(session: &Session, path: &Path, spool: TempDir) -> Result<FatChart> {
+async fn inspected(session: &Session, path: &Path, spool: Spool) -> Result<FatChart> {
     let (path, within) = (path.to_owned(), spool.path().to_owned());
     let opening = tokio::task::spawn_blocking(move || FatChart::open_any(&path, &within));
     let opened = session
         .unless_stopped(async { Ok(opening.await.context("opening the chart")??) })
         .await;
-    clear(spool).await;
+    clear(spool.keep()).await;
     opened
 }
 
@@ -94,7 +93,7 @@ async fn unpack(session: &Session, chart: PathBuf, folder: Option<PathBuf>) -> R
         .unless_stopped(async { unpacking.await.context("unpacking the chart")? })
         .await;
     let moved = unpacked.and_then(|unpacked| Ok(fs_err::rename(unpacked, &folder)?));
-    clear(work).await;
+    clear(work.keep()).await;
     moved?;
     session
         .printer

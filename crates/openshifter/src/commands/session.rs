@@ -1,14 +1,13 @@
 //! What commands share: a person who may stop them, clusters to connect to, and runs.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use openshifter_chart::Chart;
-use openshifter_migrate::{Allow, Failed, Progress, Report, Run, RunId, open_chart};
-use tempfile::TempDir;
+use openshifter_migrate::{Allow, Failed, Progress, Report, Run, RunId, Spool, open_chart};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{Login, Names};
@@ -69,7 +68,7 @@ impl Session {
     }
 
     /// Opens a chart and checks all of it. What was unpacked lies in the spool.
-    pub(crate) async fn open(&self, path: &Path, spool: TempDir, allow: Allow) -> Result<Opened> {
+    pub(crate) async fn open(&self, path: &Path, spool: Spool, allow: Allow) -> Result<Opened> {
         let opening = open_chart(path, spool.path(), allow);
         match self.unless_stopped(async { Ok(opening.await?) }).await {
             Ok(chart) => Ok(Opened {
@@ -77,7 +76,7 @@ impl Session {
                 _spool: spool,
             }),
             Err(error) => {
-                clear(spool).await;
+                clear(spool.keep()).await;
                 Err(error)
             }
         }
@@ -135,12 +134,11 @@ impl Session {
 /// A chart with the folder that it may have been unpacked into.
 pub(crate) struct Opened {
     pub(crate) chart: Chart,
-    _spool: TempDir,
+    _spool: Spool,
 }
 
 /// Removes a folder that a thread which cannot be stopped may still write to: it fails as soon as its folder is gone.
-pub(crate) async fn clear(folder: TempDir) {
-    let path = folder.keep();
+pub(crate) async fn clear(path: PathBuf) {
     for _ in 0..100 {
         // What was not there is gone, too.
         let _ = fs_err::tokio::remove_dir_all(&path).await;

@@ -250,6 +250,10 @@ fn a_cluster_administrator_reads_what_belongs_to_a_projects_own_group() {
     let (vol, there) = world.pair("vol");
     fill(&vol, 1);
     let before = describe(&vol, "deploy/web");
+    vol.shell(
+        "deploy/web",
+        "echo own > /data/private; chmod 600 /data/private",
+    );
     let tool = Tool::new(&world);
     // Nothing runs that the volume could be read by, and a helper pod is the administrator's own: it gets neither the
     // project's user nor its group by itself.
@@ -273,5 +277,9 @@ fn a_cluster_administrator_reads_what_belongs_to_a_projects_own_group() {
     tool.run(&["import", "chart", "--to", "production", "-n", "vol"])
         .ok();
     there.ready("deploy/web");
-    same(&before, &describe(&there, "deploy/web"));
+    // The node gives the pod's group its share of what it mounts, as genuine ones do.
+    let mut after = describe(&there, "deploy/web");
+    after.retain(|entry| !entry.ends_with("./private"));
+    same(&before, &after);
+    assert_eq!(there.shell("deploy/web", "cat /data/private"), b"own\n");
 }
