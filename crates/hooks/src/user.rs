@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::environ::Environ;
 
@@ -93,10 +94,11 @@ impl ContainerUser {
             .unwrap_or_default();
         let original = fs::read_to_string(etc_passwd).unwrap_or_default();
         let wanted = self.content(&original, uid, gid, &home);
-        let present = fs::read_to_string(&self.passwd).unwrap_or_default();
-        if present != wanted
+        let present = || fs::read_to_string(&self.passwd).unwrap_or_default();
+        // What could not be written may still have been written by a probe at the same time.
+        if present() != wanted
             && replace(&self.passwd, &wanted).is_err()
-            && !present.lines().any(|line| is_entry_of(line, uid))
+            && !present().lines().any(|line| is_entry_of(line, uid))
         {
             return;
         }
@@ -188,16 +190,19 @@ fn appended(line: &str) -> Option<&str> {
 /// group, which is 0 for whatever uid comes next.
 fn replace(path: &Path, content: &str) -> std::io::Result<()> {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
+    // A process id alone is not enough: containers that share the folder count theirs from 1 each.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    name.push(format!(".{}.{}", std::process::id(), now.as_nanos()));
     let beside = PathBuf::from(name);
-    // A leftover of a process of the same id, in a container that ended in this very moment.
-    let _ = fs::remove_file(&beside);
-    let written = fs::OpenOptions::new()
+    let mut file = fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o664)
-        .open(&beside)
-        .and_then(|mut file| file.write_all(content.as_bytes()))
+        .open(&beside)?;
+    let written = file
+        .write_all(content.as_bytes())
         .and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         let _ = fs::remove_file(&beside);
