@@ -1,5 +1,6 @@
 //! One request to the API: built, sent in bounded time, repeated where that is safe.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,6 +15,7 @@ use url::Url;
 
 use crate::answer::{Answer, api_error};
 use crate::retry::{Attempts, Failure, Policy, Repeat};
+use crate::session::Session;
 use crate::transport::{Broken, Clients, broken, connection_error};
 use crate::{ClusterError, Tuning};
 
@@ -169,10 +171,12 @@ pub(crate) struct Link {
     pub(crate) credentials: &'static str,
     /// Whether they worked before.
     pub(crate) proven: bool,
+    /// The login that they came from.
+    pub(crate) session: Option<Arc<Session>>,
 }
 
 impl Link {
-    pub(crate) fn policy(&self) -> Policy {
+    fn policy(&self) -> Policy {
         Policy {
             attempts: self.tuning.attempts.max(1),
             total: self.tuning.retry_for,
@@ -180,9 +184,14 @@ impl Link {
         }
     }
 
+    /// The attempts of a request that begins now.
+    pub(crate) fn attempts(&self) -> Attempts {
+        Attempts::new(self.policy()).with_login(self.session.as_ref())
+    }
+
     /// Sends a request, again where that is safe, and takes the answer whole.
     pub(crate) async fn call(&self, call: &Call) -> Result<Answer, ClusterError> {
-        let mut attempts = Attempts::new(self.policy());
+        let mut attempts = self.attempts();
         loop {
             match self.once(call).await {
                 Ok(answer) => return Ok(answer),

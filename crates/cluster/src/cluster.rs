@@ -7,14 +7,14 @@ use std::time::Duration;
 use openshifter_objects::{GroupKind, ResourceType};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, RwLock};
+use tokio::sync::RwLock;
 use url::Url;
 
 use crate::call::{Call, Link};
 use crate::discovery::{self, Discovery};
-use crate::login;
-use crate::transport::{api_config, clients};
-use crate::{Access, ClusterError, Credentials};
+use crate::session::Session;
+use crate::transport::{api_config, believed, clients};
+use crate::{Access, ClusterError, Credentials, Trust};
 
 /// Time limits and numbers of attempts. The defaults suit real clusters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,13 +77,13 @@ pub struct Cluster(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) link: Link,
-    /// The token that our own login obtained, until it is revoked.
-    pub(crate) obtained: Mutex<Option<SecretString>>,
     pub(crate) discovery: RwLock<Option<Arc<Discovery>>>,
     /// What the credentials say about the user's name, for servers that do not tell.
     known_user: Option<String>,
     /// The token of the credentials, where they are one.
     token: Option<Bearer>,
+    /// Which certificates are believed, wherever that was said.
+    trust: Trust,
 }
 
 /// Where the token of some credentials is.
@@ -104,6 +104,7 @@ impl fmt::Debug for Cluster {
 
 impl Cluster {
     /// Connects: logs in where the credentials are user and password, and proves the credentials with one cheap request.
+    /// Such a login is repeated by itself when its token is no longer accepted.
     ///
     /// # Errors
     /// Each with a variant of its own: wrong password, credentials not accepted, a certificate (of the API or of the
@@ -117,13 +118,13 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::connect`].
     pub async fn connect_tuned(access: &Access, tuning: Tuning) -> Result<Self, ClusterError> {
-        let obtained = match &access.credentials {
-            Credentials::Password { username, password } => {
-                Some(login::token(access, username, password, tuning).await?)
-            }
+        let session = match &access.credentials {
+            Credentials::Password { username, password } => Some(Arc::new(
+                Session::begin(access, username, password, tuning).await?,
+            )),
             _ => None,
         };
-        let config = api_config(access, obtained.as_ref())?;
+        let config = api_config(access)?;
         let known_user = match &access.credentials {
             Credentials::Password { username, .. } => Some(username.clone()),
             Credentials::Kubeconfig(config) => config.auth_info.impersonate.clone(),
@@ -134,32 +135,41 @@ impl Cluster {
             (None, Some(path)) => Some(Bearer::File(path.into())),
             (None, None) => None,
         };
+        let trust = believed(&access.trust, &config);
         let mut link = Link {
             cluster: access.name.clone(),
             base: access.base.clone(),
             oauth: false,
-            clients: clients(&access.name, config, tuning.connect_timeout).await?,
+            clients: clients(
+                &access.name,
+                config,
+                tuning.connect_timeout,
+                session.clone(),
+            )
+            .await?,
             tuning,
             credentials: access.credentials.subject(),
             proven: false,
+            session: None,
         };
         // Discovery is open to everybody who is logged in and to nobody else, on Kubernetes as on OpenShift.
         link.tuning = tuning.for_connecting();
         if let Err(error) = link.call(&Call::get("/api", "log in")).await {
             // A token that is of no use to us is not left behind, if the server still listens.
-            if let Some(token) = &obtained {
-                let _ = login::revoke(&link, token).await;
+            if let Some(session) = &session {
+                let _ = session.end(&link).await;
             }
             return Err(error);
         }
         link.tuning = tuning;
         link.proven = true;
+        link.session = session;
         Ok(Self(Arc::new(Inner {
             link,
-            obtained: Mutex::new(obtained),
             discovery: RwLock::new(None),
             known_user,
             token,
+            trust,
         })))
     }
 
@@ -171,6 +181,12 @@ impl Cluster {
     /// Base URL of the API.
     pub fn base(&self) -> &Url {
         &self.0.link.base
+    }
+
+    /// Which certificates of this cluster are believed, a kubeconfig's included: for what else it has behind the
+    /// certificate of its API, or behind that of its router, as its OAuth host is.
+    pub fn trust(&self) -> &Trust {
+        &self.0.trust
     }
 
     pub(crate) fn link(&self) -> &Link {
@@ -188,12 +204,10 @@ impl Cluster {
     /// # Errors
     /// When the server cannot be reached or refuses.
     pub async fn logout(&self) -> Result<(), ClusterError> {
-        let mut obtained = self.0.obtained.lock().await;
-        if let Some(token) = obtained.as_ref() {
-            login::revoke(&self.0.link, token).await?;
-            *obtained = None;
+        match &self.0.link.session {
+            Some(session) => session.end(&self.0.link).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The token that proves who we are, for what else in this cluster takes one: its registry does.
@@ -204,7 +218,7 @@ impl Cluster {
     /// When the file that the credentials name cannot be read.
     pub async fn bearer_token(&self) -> Result<Option<SecretString>, ClusterError> {
         match &self.0.token {
-            None => Ok(None),
+            None => Ok(self.0.link.session.as_ref().map(|session| session.token())),
             Some(Bearer::Itself(token)) => Ok(Some(token.clone())),
             Some(Bearer::File(path)) => match tokio::fs::read_to_string(path).await {
                 Ok(text) => Ok(Some(SecretString::from(text.trim()))),
@@ -363,7 +377,10 @@ impl Cluster {
     }
 
     /// The preferred resource type of a kind.
-    pub(crate) async fn resource(&self, kind: &GroupKind) -> Result<ResourceType, ClusterError> {
+    ///
+    /// # Errors
+    /// When it is not served, or discovery fails.
+    pub async fn resource(&self, kind: &GroupKind) -> Result<ResourceType, ClusterError> {
         self.discovery()
             .await?
             .find(kind)

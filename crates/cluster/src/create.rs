@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::answer::Answer;
 use crate::call::{Call, path};
 use crate::objects::{MANAGER, namespace_for, subject};
-use crate::retry::{Attempts, Failure, Repeat};
+use crate::retry::{Failure, Repeat};
 use crate::{Cluster, ClusterError, DryRun};
 
 /// `creationTimestamp` has whole seconds, and the servers behind one address need not agree to the last one.
@@ -57,7 +57,7 @@ impl Cluster {
             call = call.query("dryRun", "All").harmless();
             return made(&self.call(&call).await?, object);
         }
-        let mut attempts = Attempts::new(self.link().policy());
+        let mut attempts = self.link().attempts();
         let mut unsure = false;
         loop {
             let failure = match self.link().once(&call).await {
@@ -67,7 +67,9 @@ impl Cluster {
             if let Failure::Final(error) = &failure
                 && !(unsure && error.is_already_exists())
             {
-                return Err(failure.into_error());
+                // Goes on only if the login had expired.
+                attempts.pause(failure, Repeat::Harmless).await?;
+                continue;
             }
             unsure |= matches!(failure, Failure::Unknown(_));
             if unsure {

@@ -299,6 +299,17 @@ pub enum ClusterError {
         /// What the server said.
         reason: String,
     },
+    /// What was to be uploaded could not be read to its end.
+    #[error("{cluster}: cannot {action}: {source}")]
+    Upload {
+        /// Name of the cluster.
+        cluster: String,
+        /// What was tried.
+        action: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// Our side dropped the input of a command before it was complete.
     #[error("{cluster}: the input of `{command}` in {pod} was given up before its end")]
     ExecInputAbandoned {

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use http::{Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::call::{Call, segment};
-use crate::exec_pump::{Place, Shared, pump};
-use crate::retry::{Attempts, Failure, Repeat};
+use crate::exec_pump::{Pipes, Place, Shared, pump};
+use crate::retry::{Failure, Repeat};
 use crate::{Cluster, ClusterError};
 
 /// Bytes kept between the connection and our reader or writer. Small buffers cost most of the throughput.
@@ -36,6 +37,31 @@ impl ExecOutcome {
     }
 }
 
+/// How a command is started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecOptions {
+    /// Whether it has a standard input.
+    pub stdin: bool,
+    /// Whether it has a terminal: then there is one stream of output, and its size can be changed.
+    pub tty: bool,
+    /// Whether its standard error is read as a stream ([`Exec::stderr`]) beside the end that is kept of it.
+    pub stderr: bool,
+    /// After how long without a byte it is given up; [`Duration::MAX`] for never, as a person needs it.
+    /// `None` for [`Tuning::exec_stall`](crate::Tuning::exec_stall).
+    pub stall: Option<Duration>,
+}
+
+/// Changes the size of a command's terminal.
+#[derive(Debug, Clone)]
+pub struct ExecResize(mpsc::Sender<(u16, u16)>);
+
+impl ExecResize {
+    /// Tells the new size, in columns and rows. Sizes that come faster than they can be sent are left out.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let _ = self.0.try_send((columns, rows));
+    }
+}
+
 /// A command that runs in a container.
 ///
 /// Take [`Exec::stdin`] and [`Exec::stdout`], use them (at the same time, if both), then ask [`Exec::finish`] for the
@@ -43,6 +69,8 @@ impl ExecOutcome {
 pub struct Exec {
     stdin: Option<ExecStdin>,
     stdout: Option<ExecStdout>,
+    stderr: Option<ExecStdout>,
+    resize: Option<ExecResize>,
     can_close_stdin: bool,
     task: Task,
 }
@@ -119,6 +147,29 @@ impl Cluster {
         stdin: bool,
         stall: Duration,
     ) -> Result<Exec, ClusterError> {
+        let options = ExecOptions {
+            stdin,
+            stall: Some(stall),
+            ..ExecOptions::default()
+        };
+        self.exec_with(namespace, pod, container, command, &options)
+            .await
+    }
+
+    /// [`Cluster::exec`] with everything that a command may have: a terminal, or its standard error as a stream.
+    ///
+    /// # Errors
+    /// As [`Cluster::exec`].
+    pub async fn exec_with(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: Option<&str>,
+        command: &[String],
+        options: &ExecOptions,
+    ) -> Result<Exec, ClusterError> {
+        let (stdin, tty) = (options.stdin, options.tty);
+        let stall = options.stall.unwrap_or(self.link().tuning.exec_stall);
         let place = Place {
             cluster: self.name().to_owned(),
             pod: format!("Pod/{pod} in namespace {namespace}"),
@@ -130,9 +181,12 @@ impl Cluster {
             segment(pod, "a pod")?
         );
         let action = format!("run `{}` in {}", place.command, place.pod);
-        let mut call = Call::get(path, action)
-            .query("stdout", "true")
-            .query("stderr", "true");
+        let mut call = Call::get(path, action).query("stdout", "true");
+        // A terminal has one stream of output.
+        call = match tty {
+            true => call.query("tty", "true"),
+            false => call.query("stderr", "true"),
+        };
         if stdin {
             call = call.query("stdin", "true");
         }
@@ -147,11 +201,19 @@ impl Cluster {
         let shared = Arc::new(Shared::new());
         let (stdin_ours, stdin_pump) = duplex(BUFFER);
         let (stdout_ours, stdout_pump) = duplex(BUFFER);
+        let (stderr_ours, stderr_pump) = duplex(BUFFER);
+        let with_stderr = options.stderr && !tty;
+        let (resize, sizes) = mpsc::channel(4);
+        let pipes = Pipes {
+            stdin: stdin.then_some(stdin_pump),
+            stdout: Some(stdout_pump),
+            stderr: with_stderr.then_some(stderr_pump),
+            sizes: tty.then_some(sizes),
+        };
         let task = tokio::spawn(pump(
             connection.into_stream(),
             can_close_stdin,
-            stdin.then_some(stdin_pump),
-            stdout_pump,
+            pipes,
             shared.clone(),
             place,
             stall,
@@ -164,8 +226,13 @@ impl Cluster {
             }),
             stdout: Some(ExecStdout {
                 pipe: stdout_ours,
+                shared: shared.clone(),
+            }),
+            stderr: with_stderr.then_some(ExecStdout {
+                pipe: stderr_ours,
                 shared,
             }),
+            resize: tty.then_some(ExecResize(resize)),
             can_close_stdin,
             task: Task(task),
         })
@@ -179,7 +246,7 @@ impl Cluster {
         failed: &(dyn Fn(String) -> ClusterError + Send + Sync),
     ) -> Result<kube::client::Connection, ClusterError> {
         let link = self.link();
-        let mut attempts = Attempts::new(link.policy());
+        let mut attempts = link.attempts();
         loop {
             let request = Request::get(call.target())
                 .body(Vec::new())
@@ -231,6 +298,17 @@ impl Exec {
         self.stdout.take()
     }
 
+    /// The command's standard error; `None` when it was started without ([`ExecOptions::stderr`]), or this was asked
+    /// before. What nobody reads is thrown away.
+    pub fn stderr(&mut self) -> Option<ExecStdout> {
+        self.stderr.take()
+    }
+
+    /// What changes the size of the command's terminal; `None` when it has none.
+    pub fn resizer(&self) -> Option<ExecResize> {
+        self.resize.clone()
+    }
+
     /// Whether the server can pass on the end of our input.
     ///
     /// Before Kubernetes 1.30 (protocol v4) it cannot: the command has to know by itself how much to read, as with
@@ -253,6 +331,7 @@ impl Exec {
             let _ = stdin.shutdown().await;
         }
         drop(self.stdout.take());
+        drop(self.stderr.take());
         match (&mut self.task.0).await {
             Ok(result) => result,
             Err(error) => Err(ClusterError::BadAnswer {

@@ -12,6 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{Sink, SinkExt, Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -24,6 +25,7 @@ const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const STATUS: u8 = 3;
+const RESIZE: u8 = 4;
 /// v5: the channel named by the second byte is at its end.
 const CLOSE: u8 = 255;
 
@@ -62,6 +64,16 @@ impl Place {
             reason,
         }
     }
+}
+
+/// The ends of the pipes that the pump has.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    pub(crate) stdin: Option<DuplexStream>,
+    pub(crate) stdout: Option<DuplexStream>,
+    pub(crate) stderr: Option<DuplexStream>,
+    /// New sizes of the terminal, in columns and rows.
+    pub(crate) sizes: Option<mpsc::Receiver<(u16, u16)>>,
 }
 
 /// What the pump and the ends of the pipes tell each other.
@@ -103,8 +115,7 @@ impl Shared {
 pub(crate) async fn pump<S>(
     socket: WebSocketStream<S>,
     can_close: bool,
-    stdin: Option<DuplexStream>,
-    stdout: DuplexStream,
+    pipes: Pipes,
     shared: std::sync::Arc<Shared>,
     place: Place,
     stall: Duration,
@@ -114,14 +125,20 @@ where
 {
     shared.touch();
     let (mut sink, mut stream) = socket.split();
-    let mut stdout = Some(stdout);
+    let Pipes {
+        stdin,
+        stdout,
+        stderr: errors,
+        sizes,
+    } = pipes;
+    let mut outputs = [stdout, errors];
     let mut stderr = Tail::default();
     let result = tokio::select! {
-        status = receive(&mut stream, &mut stdout, &mut stderr, &shared) => match status {
+        status = receive(&mut stream, &mut outputs, &mut stderr, &shared) => match status {
             Ok(status) => Ok(status),
             Err(reason) => Err(place.torn(reason)),
         },
-        Abandoned = send(&mut sink, stdin, can_close, &shared) => {
+        Abandoned = send(&mut sink, stdin, sizes, can_close, &shared) => {
             Err(ClusterError::ExecInputAbandoned {
                 cluster: place.cluster.clone(),
                 pod: place.pod.clone(),
@@ -153,7 +170,7 @@ where
         shared.ended.store(true, Ordering::Release);
         tracing::trace!(exit_code = outcome.exit_code, "a command has ended");
     }
-    drop(stdout);
+    drop(outputs);
     // A courtesy: the server has ended the session by itself.
     let _ = timeout(Duration::from_secs(1), sink.close()).await;
     outcome
@@ -162,7 +179,7 @@ where
 /// Takes what comes until the status does; the reason when it does not.
 async fn receive<S>(
     stream: &mut SplitStream<WebSocketStream<S>>,
-    stdout: &mut Option<DuplexStream>,
+    outputs: &mut [Option<DuplexStream>; 2],
     stderr: &mut Tail,
     shared: &Shared,
 ) -> Result<Bytes, String>
@@ -185,22 +202,22 @@ where
             continue;
         };
         match *channel {
-            STDOUT if bytes.len() > 1 => {
+            STDOUT | STDERR if bytes.len() > 1 => {
                 shared.touch();
-                if let Some(pipe) = stdout.as_mut() {
+                if *channel == STDERR {
+                    stderr.push(&bytes[1..]);
+                }
+                let output = &mut outputs[usize::from(*channel == STDERR)];
+                if let Some(pipe) = output.as_mut() {
                     shared.blocked_by_us.store(true, Ordering::Relaxed);
                     let written = pipe.write_all(&bytes[1..]).await;
                     shared.blocked_by_us.store(false, Ordering::Relaxed);
                     shared.touch();
                     if written.is_err() {
                         // Nobody reads it any more; the command shall still come to its end.
-                        *stdout = None;
+                        *output = None;
                     }
                 }
-            }
-            STDERR if bytes.len() > 1 => {
-                shared.touch();
-                stderr.push(&bytes[1..]);
             }
             STATUS => return Ok(bytes.slice(1..)),
             _ => {}
@@ -227,6 +244,7 @@ struct Abandoned;
 async fn send<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
     mut stdin: Option<DuplexStream>,
+    mut sizes: Option<mpsc::Receiver<(u16, u16)>>,
     can_close: bool,
     shared: &Shared,
 ) -> Abandoned
@@ -245,7 +263,20 @@ where
                 None => std::future::pending().await,
             }
         };
+        let sized = async {
+            match sizes.as_mut() {
+                Some(sizes) => sizes.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         let message = tokio::select! {
+            size = sized => match size {
+                Some((columns, rows)) => resized(columns, rows),
+                None => {
+                    sizes = None;
+                    continue;
+                }
+            },
             read = read => match read {
                 Ok(0) | Err(_) => {
                     stdin = None;
@@ -282,6 +313,14 @@ where
     }
 }
 
+fn resized(columns: u16, rows: u16) -> Message {
+    let size = serde_json::json!({"Width": columns, "Height": rows}).to_string();
+    let mut frame = BytesMut::with_capacity(size.len() + 1);
+    frame.put_u8(RESIZE);
+    frame.extend_from_slice(size.as_bytes());
+    Message::Binary(frame.freeze())
+}
+
 async fn push<T>(sink: &mut T, message: Message) -> Result<(), WsError>
 where
     T: Sink<Message, Error = WsError> + Unpin,
@@ -292,7 +331,9 @@ where
 /// Returns when no byte has come or gone for `limit`, with what was waited for.
 async fn stalled(shared: &Shared, limit: Duration) -> &'static str {
     loop {
-        let until = shared.last_moved() + limit;
+        let Some(until) = shared.last_moved().checked_add(limit) else {
+            return std::future::pending().await;
+        };
         if Instant::now() >= until {
             return if shared.blocked_by_us.load(Ordering::Relaxed) {
                 "nobody read its output"

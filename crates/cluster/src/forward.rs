@@ -49,7 +49,7 @@ impl Drop for PortForward {
 }
 
 impl PortForward {
-    /// The address: `127.0.0.1` and a free port.
+    /// The address: `127.0.0.1` and a port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -82,6 +82,20 @@ impl Cluster {
         pod: &str,
         port: u16,
     ) -> Result<PortForward, ClusterError> {
+        self.forward_pod_at(namespace, pod, port, 0).await
+    }
+
+    /// [`Cluster::forward_pod`] at a port of this machine that the caller chooses; 0 for a free one.
+    ///
+    /// # Errors
+    /// As [`Cluster::forward_pod`], and when the port of this machine is taken.
+    pub async fn forward_pod_at(
+        &self,
+        namespace: &str,
+        pod: &str,
+        port: u16,
+        local: u16,
+    ) -> Result<PortForward, ClusterError> {
         let target = Target {
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
@@ -89,7 +103,7 @@ impl Cluster {
         };
         let cluster = self.clone();
         let fixed = target.clone();
-        self.listen(target, move || {
+        self.listen(target, local, move || {
             let (_, fixed) = (&cluster, fixed.clone());
             async move { Ok(fixed) }
         })
@@ -108,10 +122,24 @@ impl Cluster {
         service: &str,
         port: u16,
     ) -> Result<PortForward, ClusterError> {
+        self.forward_service_at(namespace, service, port, 0).await
+    }
+
+    /// [`Cluster::forward_service`] at a port of this machine that the caller chooses; 0 for a free one.
+    ///
+    /// # Errors
+    /// As [`Cluster::forward_service`], and when the port of this machine is taken.
+    pub async fn forward_service_at(
+        &self,
+        namespace: &str,
+        service: &str,
+        port: u16,
+        local: u16,
+    ) -> Result<PortForward, ClusterError> {
         let target = self.pod_of(namespace, service, port).await?;
         let (cluster, namespace, service) =
             (self.clone(), namespace.to_owned(), service.to_owned());
-        self.listen(target, move || {
+        self.listen(target, local, move || {
             let (cluster, namespace, service) =
                 (cluster.clone(), namespace.clone(), service.clone());
             async move { cluster.pod_of(&namespace, &service, port).await }
@@ -122,6 +150,7 @@ impl Cluster {
     async fn listen<F>(
         &self,
         first: Target,
+        local: u16,
         again: impl Fn() -> F + Send + Sync + 'static,
     ) -> Result<PortForward, ClusterError>
     where
@@ -130,9 +159,9 @@ impl Cluster {
         let failed = |reason: String| self.forward_failed(&first, reason);
         // Whether it works is known now, and not when somebody connects.
         drop(self.open_port(&first).await?);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, local))
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(format!("port {local} of this machine: {error}")))?;
         let address = listener
             .local_addr()
             .map_err(|error| failed(error.to_string()))?;

@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::answer::shortened;
 use crate::call::{Call, Link, segment};
-use crate::retry::{Attempts, Failure, Repeat};
+use crate::retry::{Failure, Repeat};
 use crate::transport::{bare_config, clients};
 use crate::{Access, ClusterError, Trust, Tuning};
 
@@ -129,12 +129,13 @@ async fn link(
     let config = bare_config(&access.name, &base, roots.ca_pem, roots.insecure)?;
     Ok(Link {
         cluster: access.name.clone(),
-        clients: clients(&access.name, config, tuning.connect_timeout).await?,
+        clients: clients(&access.name, config, tuning.connect_timeout, None).await?,
         base,
         oauth,
         tuning: tuning.for_connecting(),
         credentials: access.credentials.subject(),
         proven: false,
+        session: None,
     })
 }
 
@@ -147,7 +148,7 @@ async fn authorize(
     let call = Call::get(endpoint.path(), "log in")
         .query("response_type", "token")
         .query("client_id", CLIENT);
-    let mut attempts = Attempts::new(oauth.policy());
+    let mut attempts = oauth.attempts();
     loop {
         match challenge(oauth, &call, username, password).await {
             Ok(token) => return Ok(token),

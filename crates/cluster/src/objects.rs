@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, path, place};
 use crate::create::holds;
-use crate::retry::{Attempts, Failure, Repeat};
+use crate::retry::{Failure, Repeat};
 use crate::{Cluster, ClusterError};
 
 /// Name under which servers keep what we set (`metadata.managedFields`), unless an apply names another.
@@ -157,7 +157,7 @@ impl Cluster {
             action,
         )
         .query("fieldManager", MANAGER);
-        let mut attempts = Attempts::new(self.link().policy());
+        let mut attempts = self.link().attempts();
         let mut unsure = false;
         loop {
             match self.link().once(&call).await {
@@ -280,7 +280,7 @@ impl Cluster {
         } else {
             Repeat::OnlyIfUnsent
         };
-        let mut attempts = Attempts::new(self.link().policy());
+        let mut attempts = self.link().attempts();
         let mut unsure = false;
         loop {
             match self.link().once(&call).await {

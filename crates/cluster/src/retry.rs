@@ -1,9 +1,11 @@
 //! When a failed request is sent again, and after how long.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ClusterError;
+use crate::session::Session;
 
 /// Whether sending a request twice does what sending it once does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +84,8 @@ pub(crate) struct Attempts {
     policy: Policy,
     started: Instant,
     made: u32,
+    /// The login to repeat when its token is refused, and which one it was; once for a request.
+    login: Option<(Arc<Session>, u64)>,
 }
 
 impl Attempts {
@@ -90,7 +94,14 @@ impl Attempts {
             policy,
             started: Instant::now(),
             made: 0,
+            login: None,
         }
+    }
+
+    /// Logs in again when the token of this session is refused.
+    pub(crate) fn with_login(mut self, session: Option<&Arc<Session>>) -> Self {
+        self.login = session.map(|session| (session.clone(), session.generation()));
+        self
     }
 
     /// How long ago the first attempt was made.
@@ -98,15 +109,22 @@ impl Attempts {
         self.started.elapsed()
     }
 
-    /// Waits before the next attempt, or gives up.
+    /// Waits before the next attempt, or gives up. A login that has expired is made anew: whatever was refused for
+    /// that was not begun.
     ///
     /// # Errors
-    /// The failure, when it is final or the bounds are reached.
+    /// The failure, when it is final or the bounds are reached; that of the new login.
     pub(crate) async fn pause(
         &mut self,
         failure: Failure,
         repeat: Repeat,
     ) -> Result<(), ClusterError> {
+        if matches!(failure.error(), ClusterError::Unauthorized { .. })
+            && let Some((session, refused)) = self.login.take()
+            && session.renew(refused).await?
+        {
+            return Ok(());
+        }
         self.made += 1;
         if self.made >= self.policy.attempts || !failure.again(repeat, self.made) {
             return Err(failure.into_error());

@@ -2,26 +2,31 @@
 //! and what a failed connection means.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, Request, header};
-use hyper_util::client::legacy::connect::HttpConnector;
+use http::{HeaderValue, Request, Uri, header};
+use hyper::rt::{Read, Write};
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::client::legacy::{Builder, Error as HyperUtilError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::client::{Body, ConfigExt};
 use kube::{Client, Config};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use secrecy::{ExposeSecret, SecretString};
-use tower::{BoxError, ServiceBuilder};
+use tower::{BoxError, Service, ServiceBuilder};
 use tower_http::decompression::DecompressionLayer;
 use url::Url;
 
 use crate::access::host_of;
 use crate::proxy::{environment, proxy_for};
-use crate::{Access, ClusterError, Credentials};
+use crate::session::Session;
+use crate::upload::{RequestBody, with_streamed_body};
+use crate::{Access, ClusterError, Credentials, Trust};
 
 /// What our requests call themselves.
 const USER_AGENT: &str = concat!("openshifter/", env!("CARGO_PKG_VERSION"));
@@ -38,13 +43,8 @@ pub(crate) struct Clients {
     pub(crate) upgrade: Client,
 }
 
-/// The configuration for a cluster's API.
-///
-/// `token` is the one that a login gave.
-pub(crate) fn api_config(
-    access: &Access,
-    token: Option<&SecretString>,
-) -> Result<Config, ClusterError> {
+/// The configuration for a cluster's API; of a login, all but its token.
+pub(crate) fn api_config(access: &Access) -> Result<Config, ClusterError> {
     let fail = |what, reason: String| ClusterError::BadCredentials {
         cluster: access.name.clone(),
         what,
@@ -75,10 +75,28 @@ pub(crate) fn api_config(
         }
         Credentials::Password { .. } | Credentials::Kubeconfig(_) => {}
     }
-    if let Some(token) = token {
-        config.auth_info.token = Some(token.clone());
-    }
     Ok(config)
+}
+
+/// What is believed of a cluster: what was said, else what its kubeconfig says.
+pub(crate) fn believed(said: &Trust, config: &Config) -> Trust {
+    let mut trust = said.clone();
+    trust.insecure |= config.accept_invalid_certs;
+    if trust.ca_pem.is_none()
+        && let Some(known) = &config.root_cert
+    {
+        let mut pem = String::new();
+        for certificate in known {
+            pem.push_str("-----BEGIN CERTIFICATE-----\n");
+            for line in STANDARD.encode(certificate).as_bytes().chunks(64) {
+                pem.push_str(&String::from_utf8_lossy(line));
+                pem.push('\n');
+            }
+            pem.push_str("-----END CERTIFICATE-----\n");
+        }
+        trust.ca_pem = Some(pem.into_bytes());
+    }
+    trust
 }
 
 /// A configuration for another host without credentials, such as the OAuth server.
@@ -103,11 +121,13 @@ pub(crate) fn bare_config(
     Ok(config)
 }
 
-/// Builds both clients. Credential plugins run here, so this may take a while.
+/// Builds both clients, which send the present token of the session if there is one. Credential plugins run here, so
+/// this may take a while.
 pub(crate) async fn clients(
     cluster: &str,
     config: Config,
     connect_timeout: Duration,
+    session: Option<Arc<Session>>,
 ) -> Result<Clients, ClusterError> {
     let name = cluster.to_owned();
     let fail = move |error: kube::Error| ClusterError::BadCredentials {
@@ -127,8 +147,8 @@ pub(crate) async fn clients(
     tokio::task::spawn_blocking(move || {
         let _runtime = handle.enter();
         Ok(Clients {
-            plain: client(&config, connect_timeout, true).map_err(&fail)?,
-            upgrade: client(&config, connect_timeout, false).map_err(&fail)?,
+            plain: client(&config, connect_timeout, true, session.clone()).map_err(&fail)?,
+            upgrade: client(&config, connect_timeout, false, session).map_err(&fail)?,
         })
     })
     .await
@@ -139,19 +159,64 @@ pub(crate) async fn clients(
     })?
 }
 
-fn client(config: &Config, connect_timeout: Duration, http2: bool) -> Result<Client, kube::Error> {
-    if config.proxy_url.is_some() {
-        // kube knows how to tunnel; behind a proxy HTTP/1.1 has to do.
-        let mut config = config.clone();
-        config.default_retry = false;
-        config.connect_timeout = Some(connect_timeout);
-        return Ok(ClientBuilder::try_from(config)?.build());
-    }
+fn client(
+    config: &Config,
+    connect_timeout: Duration,
+    http2: bool,
+    session: Option<Arc<Session>>,
+) -> Result<Client, kube::Error> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
     connector.set_connect_timeout(Some(connect_timeout));
     connector.set_keepalive(Some(Duration::from_secs(30)));
+    let Some(proxy) = &config.proxy_url else {
+        return stack(config, connector, http2, session);
+    };
+    // Behind a proxy HTTP/1.1 has to do.
+    match proxy.scheme_str() {
+        Some("http") => stack(config, tunnel(proxy, connector), false, session),
+        Some("https") => {
+            let connector = config.rustls_https_connector_with_connector(connector)?;
+            stack(config, tunnel(proxy, connector), false, session)
+        }
+        _ => Err(kube::Error::ProxyProtocolUnsupported {
+            proxy_url: Box::new(proxy.clone()),
+        }),
+    }
+}
+
+/// A way through a proxy, with the user and password of its address.
+fn tunnel<C>(proxy: &Uri, connector: C) -> Tunnel<C> {
+    let tunnel = Tunnel::new(proxy.clone(), connector);
+    let user = proxy
+        .authority()
+        .and_then(|authority| authority.as_str().rsplit_once('@'));
+    let value = user.and_then(|(user, _)| {
+        let user: Vec<u8> = percent_encoding::percent_decode_str(user).collect();
+        let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(user))).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    });
+    match value {
+        Some(value) => tunnel.with_auth(value),
+        None => tunnel,
+    }
+}
+
+/// Everything above the connection.
+fn stack<C>(
+    config: &Config,
+    connector: C,
+    http2: bool,
+    session: Option<Arc<Session>>,
+) -> Result<Client, kube::Error>
+where
+    C: Service<Uri> + Clone + Send + Sync + 'static,
+    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
     let mut builder = hyper_rustls::HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)
         .https_or_http();
@@ -173,7 +238,7 @@ fn client(config: &Config, connect_timeout: Duration, http2: bool) -> Result<Cli
         .http2_initial_connection_window_size(4 * WINDOW)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(20))
-        .build::<_, Body>(connector);
+        .build::<_, RequestBody>(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
         .layer(
@@ -185,12 +250,17 @@ fn client(config: &Config, connect_timeout: Duration, http2: bool) -> Result<Cli
         )
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
-        .map_request(|mut request: Request<Body>| {
+        .map_request(move |mut request: Request<Body>| {
+            if let Some(session) = &session {
+                request
+                    .headers_mut()
+                    .insert(header::AUTHORIZATION, session.header());
+            }
             request
                 .headers_mut()
                 .entry(header::USER_AGENT)
                 .or_insert(HeaderValue::from_static(USER_AGENT));
-            request
+            with_streamed_body(request)
         })
         .map_err(BoxError::from)
         .service(service);

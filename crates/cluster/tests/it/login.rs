@@ -1,11 +1,14 @@
 //! Logging in, and what goes wrong with it.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use openshifter_cluster::{Access, Cluster, ClusterError, Credentials, Trust};
+use openshifter_cluster::{Access, Cluster, ClusterError, Credentials, DryRun, Trust};
+use openshifter_objects::Object;
+use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::server::{Asked, Server, ok, shown, status, tuning};
@@ -396,4 +399,139 @@ async fn no_secret_is_logged_at_any_level() {
         let leak = text.lines().find(|line| line.contains(secret));
         assert_eq!(leak, None);
     }
+}
+
+/// A cluster that gives a new token at each login, and can take all that it gave for expired.
+struct Expiring {
+    server: Server,
+    /// How many logins there were.
+    logins: Arc<AtomicUsize>,
+    /// Tokens up to this one are no longer accepted.
+    expired: Arc<AtomicUsize>,
+}
+
+async fn expiring() -> Expiring {
+    let endpoint = Arc::new(OnceLock::new());
+    let (logins, expired) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (told, given, dead) = (endpoint.clone(), logins.clone(), expired.clone());
+    let server = Server::start(move |asked| {
+        if let Some(answer) = metadata(asked, told.get().map_or("", String::as_str)) {
+            return Some(answer);
+        }
+        if asked.is("GET", "/oauth/authorize") {
+            let number = given.fetch_add(1, Ordering::SeqCst) + 1;
+            let location = format!("https://x/#access_token=token-{number}");
+            return Some((StatusCode::FOUND, [(header::LOCATION, location)]).into_response());
+        }
+        let number = asked.headers["authorization"].to_str().unwrap();
+        let number: usize = number.strip_prefix("Bearer token-").unwrap().parse().unwrap();
+        if number <= dead.load(Ordering::SeqCst) {
+            return status(401, "Unauthorized", "Unauthorized");
+        }
+        match asked.method.as_str() {
+            "POST" | "DELETE" => ok(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "shop", "uid": "u"}})),
+            _ => api_user(asked),
+        }
+    })
+    .await;
+    endpoint
+        .set(format!("{}oauth/authorize", server.base))
+        .unwrap();
+    Expiring {
+        server,
+        logins,
+        expired,
+    }
+}
+
+fn api_user(asked: &Asked) -> Option<Response> {
+    asked
+        .is("GET", "/apis/user.openshift.io/v1/users/~")
+        .then(|| ok(json!({"metadata": {"name": "dev"}})))?
+}
+
+#[tokio::test]
+async fn a_login_that_expires_is_made_anew_once_for_all() {
+    let Expiring {
+        server,
+        logins,
+        expired,
+    } = expiring().await;
+    let cluster = server
+        .try_connect(&server.access(password("hunter2")))
+        .await
+        .unwrap();
+    cluster.discovery().await.unwrap();
+    for login in 1..=2 {
+        assert_eq!(logins.load(Ordering::SeqCst), login);
+        expired.store(login, Ordering::SeqCst);
+        let users = futures::future::join_all((0..16).map(|_| cluster.user())).await;
+        for user in users {
+            assert_eq!(user.unwrap(), "dev");
+        }
+    }
+    // What changes something as well: the server did nothing when it refused.
+    expired.store(3, Ordering::SeqCst);
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    cluster
+        .create(Some("shop"), &Object::from_value(map).unwrap(), DryRun::No)
+        .await
+        .unwrap();
+    let token = cluster.bearer_token().await.unwrap().unwrap();
+    assert_eq!(token.expose_secret(), "token-4");
+    cluster.logout().await.unwrap();
+    let deleted: Vec<_> = server
+        .seen()
+        .into_iter()
+        .filter(|asked| asked.method == "DELETE")
+        .map(|asked| asked.path)
+        .collect();
+    assert_eq!(
+        deleted,
+        ["/apis/oauth.openshift.io/v1/useroauthaccesstokens/token-4"]
+    );
+    // The end is the end.
+    expired.store(4, Ordering::SeqCst);
+    let error = cluster.user().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ClusterError::Unauthorized {
+                worked_before: true,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert_eq!(logins.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_new_login_that_is_refused_as_well_is_an_error() {
+    let Expiring {
+        server,
+        logins,
+        expired,
+    } = expiring().await;
+    let cluster = server
+        .try_connect(&server.access(password("hunter2")))
+        .await
+        .unwrap();
+    // Whatever token it gives, it accepts none any more.
+    expired.store(usize::MAX, Ordering::SeqCst);
+    let error = cluster.discovery().await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ClusterError::Unauthorized {
+                worked_before: true,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let after = logins.load(Ordering::SeqCst);
+    // An expired token counts as revoked, and nobody logs in for that.
+    cluster.logout().await.unwrap();
+    assert_eq!(logins.load(Ordering::SeqCst), after);
 }

@@ -9,4 +9,5 @@ mod login;
 mod namespaces;
 mod requests;
 mod server;
+mod streams;
 mod waiting;
