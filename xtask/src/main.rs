@@ -4,6 +4,7 @@
 
 mod django;
 mod original;
+mod wheels;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -132,7 +133,7 @@ fn cargo() -> Command {
     cargo
 }
 
-/// Installs what is missing and returns the folder that holds `kubectl`, `helm` and the original hook runner.
+/// Installs what is missing and returns the folder that holds `kubectl`, `helm`, the original hook runner and the wheels.
 fn tools() -> Result<PathBuf> {
     let mut missing: Vec<&str> = PROGRAMS
         .iter()
@@ -146,6 +147,9 @@ fn tools() -> Result<PathBuf> {
     if !venv.is_ok_and(|ended| ended.status.success()) {
         missing.push("python3-venv");
     }
+    missing.extend(wheels::missing());
+    missing.sort_unstable();
+    missing.dedup();
     if !missing.is_empty() {
         install(&missing)?;
     }
@@ -159,6 +163,7 @@ fn tools() -> Result<PathBuf> {
     }
     original::install(&folder)?;
     django::install(&folder)?;
+    wheels::install(&folder)?;
     Ok(folder)
 }
 

@@ -16,10 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         make(Path::new(args.first().ok_or("name a folder")?))?;
     }
     let dir = args.first().ok_or("name a folder")?;
-    let out = Path::new(dir).with_extension("result");
-    if out.exists() {
-        fs_err::remove_dir_all(&out)?;
-    }
+    // Never where another run has removed files just before: some file systems are slow to give their places away again.
+    let out = Path::new(dir).with_extension(format!("result-{}", std::process::id()));
     let begin = Instant::now();
     let tree = Tree::load(Path::new(dir), &Limits::default())?;
     let loaded = begin.elapsed();
@@ -36,11 +34,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .find_map(|line| line.strip_prefix("VmHWM:"))
         .unwrap_or_default()
         .trim();
+    let clock = fs_err::read_to_string("/proc/self/stat")?;
+    // Ticks of a hundredth of a second, the 14th and 15th field; the name of the program in the second one may hold blanks.
+    let ticks: u64 = clock
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     println!(
-        "{} files, {} findings, {} changes: read after {loaded:.0?}, analysed after {analysed:.0?}, planned after {planned:.0?}, written after {written:.0?}; at most {peak}",
+        "{} files, {} findings, {} changes: read after {loaded:.0?}, analysed after {analysed:.0?}, planned after {planned:.0?}, written after {written:.0?}; {} ms of CPU; at most {peak}",
         tree.len(),
         analysis.findings.len(),
         plan.actions.len(),
+        ticks * 10,
     );
     Ok(())
 }

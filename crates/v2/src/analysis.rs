@@ -1,6 +1,6 @@
 //! Analysis: facts, variables and findings of a tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::V2Error;
 use crate::facts::{Cartridge, Facts, PythonLevel};
 use crate::findings::{self, Business, Finding, Role, Severity, Sieve};
 use crate::options::Options;
-use crate::python::{Py, env_reads};
+use crate::python::{Py, applies, env_reads};
 use crate::tree::Tree;
 use crate::variables::{self, Read, Variable};
 
@@ -23,6 +23,9 @@ pub struct Analysis {
     pub findings: Vec<Finding>,
     /// What was decided for it.
     pub options: Options,
+    /// Python files whose edits are known to leave a file that parses.
+    #[serde(skip)]
+    pub(crate) applies: BTreeSet<String>,
 }
 
 impl Analysis {
@@ -46,7 +49,11 @@ pub fn analyze(tree: &Tree, options: &Options) -> Result<Analysis, V2Error> {
     let scans = scan(tree, &facts, options, &files);
     let mut findings = Vec::new();
     let mut reads: BTreeMap<String, Vec<Read>> = BTreeMap::new();
-    for scan in scans {
+    let mut applies = BTreeSet::new();
+    for (scan, (path, ..)) in scans.into_iter().zip(&files) {
+        if scan.applies {
+            applies.insert((*path).to_owned());
+        }
         if scan.is_python2 {
             facts.python = PythonLevel::Python2;
         }
@@ -56,7 +63,7 @@ pub fn analyze(tree: &Tree, options: &Options) -> Result<Analysis, V2Error> {
         }
     }
     variables::of_other_files(tree, &files, &mut reads);
-    let variables = variables::supply(
+    let mut variables = variables::supply(
         reads,
         &facts,
         options,
@@ -64,6 +71,7 @@ pub fn analyze(tree: &Tree, options: &Options) -> Result<Analysis, V2Error> {
             .iter()
             .any(|finding| finding.rule == "logging-console"),
     );
+    variables::set_by_hooks(tree, &facts, &mut variables);
     facts.data_dir.needed = needs_data(&facts, &variables, options);
     findings.extend(findings::of_tree(tree, &facts, options, &variables));
     findings.sort_by(|one, other| {
@@ -78,6 +86,7 @@ pub fn analyze(tree: &Tree, options: &Options) -> Result<Analysis, V2Error> {
         variables,
         findings,
         options: options.clone(),
+        applies,
     })
 }
 
@@ -124,6 +133,8 @@ struct Scan {
     findings: Vec<Finding>,
     reads: Vec<(String, Read)>,
     is_python2: bool,
+    /// Whether the findings want edits, and the file parses after them.
+    applies: bool,
 }
 
 /// Looks at the files on all cores. A file in which no rule has business is not even parsed.
@@ -194,7 +205,10 @@ fn look(
             )
         })
         .collect();
+    // While the tree is at hand: only what the edits touch is parsed again.
+    let edits = findings::edits_of(&findings::in_order(findings.iter()), content);
     Scan {
+        applies: !edits.is_empty() && applies(&py, &edits),
         is_python2: findings.iter().any(|finding| {
             finding.rule == "python2-syntax" && finding.severity == Severity::Blocker
         }),

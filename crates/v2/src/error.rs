@@ -194,6 +194,26 @@ pub enum V2Error {
         /// Why.
         reason: String,
     },
+    /// A claim would hide files of the application.
+    #[error(
+        "a claim at {mount_path} would hide files of the application ({}): convert with another --data-dir, as in /opt/app-root/data, or remove them from the sources",
+        files.join(", ")
+    )]
+    ClaimHides {
+        /// Where the claim is to be mounted.
+        mount_path: String,
+        /// Some of the files.
+        files: Vec<String>,
+    },
+    /// The tree is not the result of a conversion.
+    #[error(
+        "{} was not converted: there is no .s2i/openshifter.json; run `openshifter v2 convert` first, and name its result",
+        path.display()
+    )]
+    NotConverted {
+        /// The folder.
+        path: PathBuf,
+    },
     /// An option's value makes no sense.
     #[error("{option}: {reason}")]
     Option {

@@ -11,7 +11,8 @@
 //! Python sources, of 2 and 3, are looked at through an error-tolerant syntax tree and edited as spans of bytes: what is outside of the
 //! spans stays as it was. A rule is one file under `src/findings/`; a rule that knows how to mend what it finds brings the edits along.
 //!
-//! What manifests need to know of the result is in [`Needs`], which a conversion also writes to `.s2i/openshifter.json`.
+//! What manifests need to know of the result is in [`Needs`], which a conversion also writes to `.s2i/openshifter.json`; [`manifests`] makes
+//! them of it.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -31,6 +32,7 @@ mod convert;
 mod error;
 mod facts;
 mod findings;
+pub mod manifests;
 mod needs;
 mod options;
 mod python;

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analysis;
 use crate::convert;
-use crate::facts::{DatabaseKind, EntryKind, Facts};
+use crate::facts::{DatabaseKind, EntryKind, Facts, SOURCE_DIR};
 use crate::options::{DatabaseChoice, Options};
-use crate::tree::Tree;
+use crate::tree::{Node, Tree};
 use crate::variables::{Source, Supply};
 
 /// A claim.
@@ -16,6 +16,27 @@ pub struct Claim {
     pub mount_path: String,
     /// What is kept there.
     pub why: String,
+    /// Some of the application's files that it would hide. Not recorded: the tree tells, when it is looked at.
+    #[serde(skip)]
+    pub hides: Vec<String>,
+}
+
+impl Claim {
+    /// Files of the tree that a volume at that place would hide.
+    fn hidden(mount_path: &str, tree: &Tree) -> Vec<String> {
+        let Some(folder) = mount_path.strip_prefix(SOURCE_DIR) else {
+            return Vec::new();
+        };
+        tree.below(folder)
+            .filter(|(path, node)| {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                !matches!(node, Node::EmptyFolder)
+                    && !matches!(name, ".gitkeep" | ".gitignore" | ".keep")
+            })
+            .map(|(path, _)| path.to_owned())
+            .take(3)
+            .collect()
+    }
 }
 
 /// A variable of the workload.
@@ -214,6 +235,7 @@ impl Needs {
             claim: facts.data_dir.needed.then(|| Claim {
                 mount_path: facts.data_dir.path.trim_end_matches('/').to_owned(),
                 why: facts.data_dir.why.clone(),
+                hides: Vec::new(),
             }),
             databases,
             migration: Migration::of(analysis),
@@ -239,9 +261,13 @@ impl Needs {
 }
 
 impl Needs {
-    /// Reads what a conversion recorded in its result.
+    /// Reads what a conversion recorded in its result, and sees which of the tree's files a claim would hide.
     pub fn recorded(tree: &Tree) -> Option<Self> {
-        convert::recorded_needs(tree)
+        let mut needs = convert::recorded_needs(tree)?;
+        if let Some(claim) = &mut needs.claim {
+            claim.hides = Claim::hidden(&claim.mount_path, tree);
+        }
+        Some(needs)
     }
 }
 

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::draft::{Draft, Reason};
 use crate::analysis::Analysis;
 use crate::findings::{Remedy, Severity};
-use crate::needs::{Migration, Needs};
+use crate::needs::{Migration, Needs, NeedsVariable};
 use crate::options::{Runner, Server};
-use crate::variables::{Source, Supply};
+use crate::variables::{SecretOf, Source, Supply};
 
 const PATH: &str = "CONVERSION.md";
 
@@ -152,6 +152,7 @@ fn deploy(text: &mut String, analysis: &Analysis, needs: &Needs) {
             ""
         }
     );
+    environment(text, needs);
     if let Some(claim) = &needs.claim {
         let _ = write!(
             text,
@@ -201,6 +202,39 @@ fn deploy(text: &mut String, analysis: &Analysis, needs: &Needs) {
         let _ = writeln!(
             text,
             "The runner is `.s2i/runner/openshifter-image`; replace the file to update it."
+        );
+    }
+}
+
+/// The variables that the workload wants before it starts.
+fn environment(text: &mut String, needs: &Needs) {
+    let name = &needs.name;
+    let is_token = |variable: &&NeedsVariable| {
+        matches!(
+            &variable.source,
+            Some(Source::Secret {
+                of: SecretOf::Application,
+                ..
+            })
+        ) && variable.name == "OPENSHIFT_SECRET_TOKEN"
+    };
+    if needs.variables.iter().any(|variable| is_token(&variable)) {
+        let _ = write!(
+            text,
+            "# V2's own value (`rhc env list`) keeps sessions valid.\noc create secret generic {name}-environment --from-literal=secret-token=\"$(openssl rand -hex 64)\"\noc set env deployment/{name} --from=secret/{name}-environment --prefix=OPENSHIFT_\n"
+        );
+    }
+    let others: Vec<&str> = needs
+        .variables
+        .iter()
+        .filter(|variable| variable.required && !is_token(variable))
+        .map(|variable| variable.name.as_str())
+        .collect();
+    if !others.is_empty() {
+        let _ = writeln!(
+            text,
+            "# With `oc set env`, as the table above says: {}",
+            others.join(", ")
         );
     }
 }

@@ -1,60 +1,42 @@
 //! `.s2i/action_hooks`: V2's hooks in their new places, and those that V3 has besides.
 
+use super::carry::{Pieces, carry_all};
 use super::draft::Draft;
 use super::environment::image_variables;
-use super::scripts::{carried, quote, unix};
+use super::scripts::{quote, unix};
 use crate::analysis::Analysis;
-use crate::facts::{EntryKind, Facts, Hook, HookState, SOURCE_DIR};
+use crate::facts::{EntryKind, Facts};
 use crate::findings::tree::links::in_old_data;
-use crate::findings::tree::secrets_file::{Maker, maker};
 use crate::needs::{Health, Migration};
 use crate::options::{DatabaseChoice, Options, Version};
 use crate::python::Access;
-use crate::shell::{self, Unit, UnitKind};
 use crate::tree::Leads;
 use crate::variables::{Source, Supply};
 
 const FOLDER: &str = ".s2i/action_hooks";
-const HEAD: &str = "#!/bin/bash\n";
 
-/// What the conversion does with a hook of V2; `None` when it has no place on V3.
-pub(crate) fn hook_target(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "pre_build" => "carries it over to the pre_build hook, which finds the sources in /tmp/src",
-        "build" | "prepare" => "carries it over to the build hook",
-        "deploy" => {
-            "carries it over to the deploy hook, with what collects static files in the build hook and what migrates in the migrate hook"
-        }
-        name if name.starts_with("pre_start") => {
-            "carries it over: exports to deploy_env, anything else to the deploy hook"
-        }
-        _ => return None,
-    })
+/// A hook that is executed.
+fn script(draft: &mut Draft<'_>, name: &str, text: &str, why: &str) {
+    let path = format!("{FOLDER}/{name}");
+    draft.create(&path, format!("#!/bin/bash\n{text}"), true, why);
 }
 
-/// Pieces of the hooks that are put together.
-#[derive(Default)]
-struct Pieces {
-    pre_build: Vec<String>,
-    build: Vec<String>,
-    deploy: Vec<String>,
-    deploy_env: Vec<String>,
-    migrate: Vec<String>,
-    /// Whether a hook of V2 collected static files or migrated.
-    collects: bool,
-    migrates: bool,
+/// A hook that the runner's shell reads.
+fn sourced(draft: &mut Draft<'_>, name: &str, text: &str, why: &str) {
+    draft.create(&format!("{FOLDER}/{name}"), text, false, why);
 }
+
+/// What stands above the pieces of a hook, and why there is one: one line for each hook that is put together of pieces.
+const BEFORE_BUILD: &str = "# Before the builder installs anything. The sources are still where they were uploaded to.\nexport OPENSHIFT_REPO_DIR=/tmp/src/\n";
+const AFTER_BUILD: &str =
+    "# After the builder has installed the requirements: what it leaves is part of the image.\n";
+const BEFORE_ANYTHING: &str = "# Read by the runner's shell before anything runs in the container; what is set here is exported.\n";
+const MIGRATE: &str =
+    "# Brings the database to what the sources expect. Safe to run again.\numask 002\n";
 
 pub(super) fn hooks(draft: &mut Draft<'_>, analysis: &Analysis, renames: &[(String, String)]) {
     let (facts, options) = (&analysis.facts, &analysis.options);
-    let mut pieces = Pieces::default();
-    for hook in facts
-        .hooks
-        .iter()
-        .filter(|hook| hook.state == HookState::Live)
-    {
-        carry(draft, &mut pieces, hook, options, renames);
-    }
+    let mut pieces = carry_all(draft, &facts.hooks, options, renames);
     let manage = manage_command(facts);
     if let Some(manage) = &manage {
         let has_static = facts.project.as_ref().is_some_and(|project| {
@@ -71,100 +53,83 @@ pub(super) fn hooks(draft: &mut Draft<'_>, analysis: &Analysis, renames: &[(Stri
                 .push(format!("{manage} migrate --noinput || exit $?\n"));
         }
     }
-    if !pieces.pre_build.is_empty() {
-        let text = format!(
-            "{HEAD}# Before the builder installs anything. The sources are still where they were uploaded to.\nexport OPENSHIFT_REPO_DIR=/tmp/src/\n\n{}",
-            pieces.pre_build.join("\n")
-        );
-        draft.create(
-            &hook_path("pre_build"),
-            text,
-            true,
+    type Write = fn(&mut Draft<'_>, &str, &str, &str);
+    let of_pieces: [(&str, Write, &str, &[String], &str); 4] = [
+        (
+            "pre_build",
+            script,
+            BEFORE_BUILD,
+            &pieces.pre_build,
             "what V2's pre_build hook did",
-        );
-    }
-    if !pieces.build.is_empty() {
-        let text = format!(
-            "{HEAD}# After the builder has installed the requirements: what it leaves is part of the image.\n\n{}",
-            pieces.build.join("\n")
-        );
-        draft.create(
-            &hook_path("build"),
-            text,
-            true,
+        ),
+        (
+            "build",
+            script,
+            AFTER_BUILD,
+            &pieces.build,
             "static files are collected once, at build; V2's hook did so at each start, or its platform did",
-        );
+        ),
+        (
+            "deploy_env",
+            sourced,
+            BEFORE_ANYTHING,
+            &pieces.deploy_env,
+            "what V2's sourced pre_start hook exported",
+        ),
+        (
+            "migrate",
+            script,
+            MIGRATE,
+            &pieces.migrate,
+            "migrations have a place of their own, so that they run once for all pods",
+        ),
+    ];
+    for (name, write, head, pieces, why) in of_pieces {
+        if !pieces.is_empty() {
+            write(draft, name, &format!("{head}\n{}", pieces.join("\n")), why);
+        }
     }
     build_env(draft, analysis);
-    if !pieces.deploy_env.is_empty() {
-        let text = format!(
-            "# Read by the runner's shell before anything runs in the container; what is set here is exported.\n\n{}",
-            pieces.deploy_env.join("\n")
-        );
-        draft.create(
-            &hook_path("deploy_env"),
-            text,
-            false,
-            "what V2's sourced pre_start hook exported",
-        );
-    }
-    let migrate = !pieces.migrate.is_empty();
-    if migrate {
-        let text = format!(
-            "{HEAD}# Brings the database to what the sources expect. Safe to run again.\numask 002\n\n{}",
-            pieces.migrate.join("\n")
-        );
-        draft.create(
-            &hook_path("migrate"),
-            text,
-            true,
-            "migrations have a place of their own, so that they run once for all pods",
-        );
-    }
-    deploy(draft, analysis, pieces, migrate);
+    deploy(draft, analysis, &pieces);
     if let Some(manage) = &manage {
-        let text = if options.django >= Version::new(3, 0) {
-            format!(
-                "{HEAD}# Run once by a person: makes the first administrator, from DJANGO_SUPERUSER_USERNAME, _EMAIL and _PASSWORD or by asking.\numask 002\nif [ -n \"$DJANGO_SUPERUSER_USERNAME\" ]; then\n    exec {manage} createsuperuser --noinput\nfi\nexec {manage} createsuperuser\n"
-            )
-        } else {
-            format!(
-                "{HEAD}# Run once by a person: makes the first administrator, by asking.\numask 002\nexec {manage} createsuperuser\n"
-            )
-        };
-        draft.create(
-            &hook_path("setup"),
-            text,
-            true,
+        script(
+            draft,
+            "setup",
+            &setup(manage, options),
             "the first administrator is made once, by `setup`",
         );
     }
     verify(draft, facts, manage.as_deref());
     let health = Health::of(facts, options);
-    draft.create(
-        &hook_path("ready"),
-        probe(
+    for (name, what, cases, why) in [
+        (
+            "ready",
             "Ready when the application answers.",
-            &health,
             "    2?? | 3?? | 401 | 403 | 404 | 405) exit 0 ;;\n",
+            "a probe that asks the application under a host that it allows",
         ),
-        true,
-        "a probe that asks the application under a host that it allows",
-    );
-    draft.create(
-        &hook_path("alive"),
-        probe(
+        (
+            "alive",
             "Alive as long as the application answers anything at all.",
-            &health,
             "    ???) exit 0 ;;\n",
+            "a probe that finds out when the application hangs",
         ),
-        true,
-        "a probe that finds out when the application hangs",
-    );
+    ] {
+        script(draft, name, &probe(what, &health, cases), why);
+    }
 }
 
-fn hook_path(name: &str) -> String {
-    format!("{FOLDER}/{name}")
+/// What makes the first administrator.
+fn setup(manage: &str, options: &Options) -> String {
+    if options.django >= Version::new(3, 0) {
+        format!(
+            "# Run once by a person: makes the first administrator, from DJANGO_SUPERUSER_USERNAME, _EMAIL and _PASSWORD or by asking.\numask 002\nif [ -n \"$DJANGO_SUPERUSER_USERNAME\" ]; then\n    exec {manage} createsuperuser --noinput\nfi\nexec {manage} createsuperuser\n"
+        )
+    } else {
+        format!(
+            "# Run once by a person: makes the first administrator, by asking.\numask 002\nexec {manage} createsuperuser\n"
+        )
+    }
 }
 
 /// How management commands are called.
@@ -179,221 +144,10 @@ fn manage_command(facts: &Facts) -> Option<String> {
     }
 }
 
-fn carry(
-    draft: &mut Draft<'_>,
-    pieces: &mut Pieces,
-    hook: &Hook,
-    options: &Options,
-    renames: &[(String, String)],
-) {
-    if hook_target(&hook.name).is_none() {
-        return;
-    }
-    let Some(text) = draft.tree.text(&hook.path) else {
-        return;
-    };
-    let from = format!("# From {}:\n", hook.path);
-    // A script in another language stays a file of its own.
-    if hook.interpreter.is_some() {
-        let copy = format!(".s2i/v2_hooks/{}", hook.name);
-        draft.create(
-            &copy,
-            carried(&text, renames),
-            true,
-            format!(
-                "the hook {} is no shell script: it is called as it is",
-                hook.name
-            ),
-        );
-        let place = if hook.name == "pre_build" {
-            "/tmp/src/"
-        } else {
-            SOURCE_DIR
-        };
-        let call = format!("{from}{place}{copy} || exit $?\n");
-        match hook.name.as_str() {
-            "pre_build" => pieces.pre_build.push(call),
-            "build" | "prepare" => pieces.build.push(call),
-            _ => pieces.deploy.push(call),
-        }
-        return;
-    }
-    let text = carried(&text, renames);
-    let text = text.strip_prefix("#!").map_or(text.as_str(), |rest| {
-        rest.split_once('\n').map_or("", |(_, rest)| rest)
-    });
-    if hook.name.starts_with("pre_start") && is_exports(text) {
-        pieces
-            .deploy_env
-            .push(format!("{from}{}", text.trim_start_matches('\n')));
-        return;
-    }
-    let text = text.trim_start_matches('\n');
-    match hook.name.as_str() {
-        "pre_build" => pieces.pre_build.push(wrap(&from, text)),
-        "build" | "prepare" => {
-            pieces.collects |= text.contains("collectstatic");
-            pieces.build.push(wrap(&from, text));
-        }
-        _ => {
-            let parts = divide(text, renames);
-            if let Some(build) = parts.build {
-                pieces.collects = true;
-                pieces.build.push(wrap(&from, &build));
-            }
-            if let Some(migrate) = parts.migrate {
-                pieces.migrates = true;
-                pieces.migrate.push(wrap(&from, &modern(&migrate, options)));
-            }
-            if let Some(deploy) = parts.deploy {
-                pieces.deploy.push(wrap(&from, &modern(&deploy, options)));
-            }
-        }
-    }
-}
-
-/// A subshell: `exit` within ends the carried part only, and it starts where V2 started hooks.
-fn wrap(from: &str, text: &str) -> String {
-    format!(
-        "{from}(\ncd \"${{OPENSHIFT_HOMEDIR:-/opt/app-root/}}\" || exit 1\n{}\n) || exit $?\n",
-        text.trim_end()
-    )
-}
-
-/// Commands of old Djangos by their new names.
-fn modern(text: &str, options: &Options) -> String {
-    if options.django >= Version::new(1, 9) {
-        text.replace("syncdb", "migrate --run-syncdb")
-    } else {
-        text.to_owned()
-    }
-}
-
-/// Whether a script only gives values to variables.
-fn is_exports(text: &str) -> bool {
-    shell::units(text).is_some_and(|units| {
-        units
-            .iter()
-            .all(|unit| matches!(unit.kind, UnitKind::Silent | UnitKind::Setup))
-            && units.iter().any(|unit| unit.kind == UnitKind::Setup)
-    })
-}
-
-#[derive(Default)]
-struct Parts {
-    build: Option<String>,
-    migrate: Option<String>,
-    deploy: Option<String>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Build,
-    Migrate,
-    Deploy,
-}
-
-/// Divides a deploy hook. One that is not understood stays whole.
-fn divide(text: &str, renames: &[(String, String)]) -> Parts {
-    let Some(units) = shell::units(text) else {
-        return Parts {
-            deploy: Some(text.to_owned()),
-            ..Parts::default()
-        };
-    };
-    let mut outputs: [(Place, String, bool); 3] = [
-        (Place::Build, String::new(), false),
-        (Place::Migrate, String::new(), false),
-        (Place::Deploy, String::new(), false),
-    ];
-    let mut waiting = String::new();
-    for unit in units {
-        match unit.kind {
-            // What stands before a command belongs to it.
-            UnitKind::Silent | UnitKind::Message => waiting.push_str(&unit.text),
-            UnitKind::Setup => {
-                for (_, output, _) in &mut outputs {
-                    output.push_str(&waiting);
-                    output.push_str(&unit.text);
-                }
-                waiting.clear();
-            }
-            UnitKind::Command => {
-                let place = place(&unit);
-                let text = match maker(&unit.text) {
-                    Some(maker) => secrets(&maker, renames),
-                    None => unit.text.clone(),
-                };
-                for (which, output, used) in &mut outputs {
-                    if *which == place {
-                        output.push_str(&waiting);
-                        output.push_str(&text);
-                        *used = true;
-                    }
-                }
-                waiting.clear();
-            }
-        }
-    }
-    let mut parts = Parts::default();
-    for (place, output, used) in outputs {
-        let output = used.then_some(output);
-        match place {
-            Place::Build => parts.build = output,
-            Place::Migrate => parts.migrate = output,
-            Place::Deploy => parts.deploy = output,
-        }
-    }
-    parts
-}
-
-/// Where a command goes. One that does several things stays in the deploy hook.
-fn place(unit: &Unit) -> Place {
-    let code: String = unit
-        .text
-        .lines()
-        .filter(|line| {
-            let line = line.trim_start();
-            !line.starts_with('#') && !line.starts_with("echo")
-        })
-        .collect::<Vec<_>>()
-        .join("\n");
-    let is_django =
-        code.contains("manage.py") || code.contains("django-admin") || code.contains("manage ");
-    let collects = is_django && code.contains("collectstatic");
-    let migrates = is_django && (code.contains("migrate") || code.contains("syncdb"));
-    let commands = code.matches("manage.py").count() + code.matches("django-admin").count();
-    let mentions = usize::from(collects) + usize::from(migrates);
-    let others = code.contains("manage.py")
-        && commands
-            > code.matches("collectstatic").count()
-                + code.matches("migrate").count()
-                + code.matches("syncdb").count()
-                + code.matches("-f ").count()
-                + code.matches("-e ").count();
-    match (collects, migrates) {
-        _ if mentions != 1 || others => Place::Deploy,
-        (true, _) => Place::Build,
-        _ => Place::Migrate,
-    }
-}
-
-/// Secrets that are made once, whole or not at all, and that have to be readable.
-fn secrets(maker: &Maker, renames: &[(String, String)]) -> String {
-    let mut command = maker.command.clone();
-    for (old, new) in renames {
-        command = command.replace(old.as_str(), new);
-    }
-    let file = &maker.file;
-    format!(
-        "secrets={file}\nmkdir -p \"$(dirname \"$secrets\")\"\nif [ ! -s \"$secrets\" ]; then\n    echo \"Making $secrets\"\n    # Beside it first: a failure must not leave a file that looks like secrets.\n    if ! (umask 007 && {command} > \"$secrets.$$\") || [ ! -s \"$secrets.$$\" ]; then\n        rm -f \"$secrets.$$\"\n        echo \"ERROR: $secrets could not be made.\" >&2\n        exit 1\n    fi\n    mv -f \"$secrets.$$\" \"$secrets\" || exit 1\nfi\n# Without it the application would go on with a key that everybody knows.\nif [ ! -r \"$secrets\" ]; then\n    echo \"ERROR: $secrets cannot be read by $(id -u).\" >&2\n    exit 1\nfi\n"
-    )
-}
-
-fn deploy(draft: &mut Draft<'_>, analysis: &Analysis, pieces: Pieces, migrate: bool) {
+fn deploy(draft: &mut Draft<'_>, analysis: &Analysis, pieces: &Pieces) {
     let facts = &analysis.facts;
-    let mut text = format!(
-        "{HEAD}# At each start of a container, before the application. What fails here stops the start.\n# Files on the claim stay usable for the group, whichever user id the next pod has.\numask 002\n"
+    let mut text = String::from(
+        "# At each start of a container, before the application. What fails here stops the start.\n# Files on the claim stay usable for the group, whichever user id the next pod has.\numask 002\n",
     );
     let mut does = false;
     if facts.data_dir.needed {
@@ -424,20 +178,34 @@ fn deploy(draft: &mut Draft<'_>, analysis: &Analysis, pieces: Pieces, migrate: b
         }
     }
     let analysis_migration = Migration::of(analysis);
-    for piece in pieces.deploy {
+    for piece in &pieces.deploy {
         does = true;
         text.push('\n');
-        text.push_str(&piece);
+        text.push_str(piece);
     }
-    if migrate && analysis_migration == Migration::DeployHook {
+    if !pieces.migrate.is_empty() && analysis_migration == Migration::DeployHook {
         does = true;
         text.push_str("\n# One pod uses the data at a time, so this is the place to migrate.\n\"$OPENSHIFT_REPO_DIR\".s2i/action_hooks/migrate || exit $?\n");
     }
+    if facts.data_dir.needed {
+        for file in facts
+            .databases
+            .iter()
+            .filter_map(|database| database.file.as_deref())
+            .filter_map(|file| file.strip_prefix(&facts.data_dir.path))
+        {
+            does = true;
+            text.push_str(&format!(
+                "\n# Whatever the umask, only its user may write a file that SQLite makes, and the next pod may have another one.\nif [ -O \"$OPENSHIFT_DATA_DIR\"{file} ]; then\n    chmod g+rw \"$OPENSHIFT_DATA_DIR\"{file} || exit $?\nfi\n",
+                file = quote(file)
+            ));
+        }
+    }
     if does {
-        draft.create(
-            &hook_path("deploy"),
-            text,
-            true,
+        script(
+            draft,
+            "deploy",
+            &text,
             "what has to be in place before the application starts",
         );
     }
@@ -475,12 +243,12 @@ fn build_env(draft: &mut Draft<'_>, analysis: &Analysis) {
     if lines.is_empty() {
         return;
     }
-    draft.create(
-        &hook_path("build_env"),
-        format!(
+    sourced(
+        draft,
+        "build_env",
+        &format!(
             "# Read by the runner's shell before a build. The settings want these, and only a running pod has them.\n# They do not become part of the image, so a pod without the real ones still fails.\n{lines}"
         ),
-        false,
         "settings that read what only a running pod has could not be read at build",
     );
 }
@@ -500,12 +268,12 @@ fn verify(draft: &mut Draft<'_>, facts: &Facts, manage: Option<&str>) {
         ),
     };
     let text = format!(
-        "{HEAD}# Checks an image before it is used, as the build's postCommit hook.\nset -a\nif [ -f .s2i/action_hooks/build_env ]; then\n    . .s2i/action_hooks/build_env\nfi\nset +a\n{check}"
+        "# Checks an image before it is used, as the build's postCommit hook.\nset -a\nif [ -f .s2i/action_hooks/build_env ]; then\n    . .s2i/action_hooks/build_env\nfi\nset +a\n{check}"
     );
-    draft.create(
-        &hook_path("verify"),
-        text,
-        true,
+    script(
+        draft,
+        "verify",
+        &text,
         "an image that cannot even load the application is not rolled out",
     );
 }
@@ -513,7 +281,7 @@ fn verify(draft: &mut Draft<'_>, facts: &Facts, manage: Option<&str>) {
 /// A probe in bash alone: it runs every few seconds, so it must cost next to nothing.
 fn probe(what: &str, health: &Health, cases: &str) -> String {
     unix(&format!(
-        "{HEAD}# {what}\nhost=${{OPENSHIFT_APP_DNS:-localhost}}\nif [ \"$host\" = '*' ]; then\n    host=localhost\nfi\nexec 3<> \"/dev/tcp/127.0.0.1/${{PORT:-8080}}\" || exit 1\nprintf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nX-Forwarded-Proto: https\\r\\nConnection: close\\r\\n\\r\\n' '{}' \"$host\" >&3\nread -r -t 10 _ status _ <&3 || exit 1\ncase $status in\n{cases}esac\necho \"the application answers $status\" >&2\nexit 1\n",
+        "# {what}\nhost=${{OPENSHIFT_APP_DNS:-localhost}}\nif [ \"$host\" = '*' ]; then\n    host=localhost\nfi\nexec 3<> \"/dev/tcp/127.0.0.1/${{PORT:-8080}}\" || exit 1\nprintf 'GET %s HTTP/1.0\\r\\nHost: %s\\r\\nX-Forwarded-Proto: https\\r\\nConnection: close\\r\\n\\r\\n' '{}' \"$host\" >&3\nread -r -t 10 _ status _ <&3 || exit 1\ncase $status in\n{cases}esac\necho \"the application answers $status\" >&2\nexit 1\n",
         health.path
     ))
 }

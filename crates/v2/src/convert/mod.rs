@@ -1,5 +1,6 @@
 //! Conversion: the plan of file actions, each with its reasons, and the ways to carry it out.
 
+mod carry;
 mod document;
 mod draft;
 mod environment;
@@ -20,7 +21,8 @@ pub use plan::{Plan, plan};
 pub use runner::RunnerFile;
 pub use write::{Written, apply_in_place, check_in_place, write_out};
 
+pub(crate) use carry::hook_target;
 pub(crate) use environment::environment_sets;
-pub(crate) use hooks::hook_target;
+
 pub(crate) use record::{RECORD, recorded_name, recorded_needs, recorded_options};
 pub(crate) use runner::{command as runner_command, old_runner};

@@ -113,7 +113,7 @@ pub(crate) fn old_runner(text: &str) -> Option<bool> {
 pub(super) fn scripts(draft: &mut Draft<'_>, runner: Runner) {
     let (assemble, run) = match runner {
         Runner::Vendored => (
-            "#!/bin/bash\n# Hands the build over to the action-hook runner, which calls the builder's own assemble between the hooks.\nset -e\nrunner=.s2i/runner/openshifter-image\nfor place in /tmp/src \"${S2I_SOURCE_PATH:-/opt/app-root/src}\"; do\n    if [ -f \"$place/$runner\" ]; then\n        chmod +x \"$place/$runner\"\n        exec \"$place/$runner\" assemble \"$@\"\n    fi\ndone\necho \"ERROR: $runner is not part of the source.\" >&2\nexit 1\n".to_owned(),
+            "#!/bin/bash\n# Hands the build over to the action-hook runner, which calls the builder's own assemble between the hooks.\nset -e\nrunner=.s2i/runner/openshifter-image\nfor place in /tmp/src \"${S2I_SOURCE_PATH:-/opt/app-root/src}\"; do\n    if [ -f \"$place/$runner\" ]; then\n        [ -x \"$place/$runner\" ] || chmod +x \"$place/$runner\"\n        exec \"$place/$runner\" assemble \"$@\"\n    fi\ndone\necho \"ERROR: $runner is not part of the source.\" >&2\nexit 1\n".to_owned(),
             "#!/bin/bash\n# Hands the start over to the action-hook runner, which becomes the application.\nexec \"${S2I_SOURCE_PATH:-/opt/app-root/src}/.s2i/runner/openshifter-image\" run \"$@\"\n".to_owned(),
         ),
         Runner::Pip => (

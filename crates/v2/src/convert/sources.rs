@@ -7,8 +7,8 @@ use crate::V2Error;
 use crate::analysis::Analysis;
 use crate::findings::python::stdlib_shadow;
 use crate::findings::tree::requirements::rewrite;
-use crate::findings::{Finding, Remedy};
-use crate::python::{self, Edit};
+use crate::findings::{Finding, Remedy, edits_of, in_order};
+use crate::python;
 use crate::tree::Tree;
 
 /// Edits files, and returns what was renamed, old to new.
@@ -17,28 +17,19 @@ pub(super) fn edit(
     analysis: &Analysis,
 ) -> Result<Vec<(String, String)>, V2Error> {
     let mut by_file: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
-    // In the order of the rules, which is the order of what is put at the end of a file.
-    for rule in crate::findings::rules() {
-        for finding in &analysis.findings {
-            if finding.rule == rule.id
-                && (!finding.edits.is_empty() || finding.append.is_some())
-                && let Some(path) = &finding.path
-            {
-                by_file.entry(path).or_default().push(finding);
-            }
+    for finding in &analysis.findings {
+        if let Some(path) = &finding.path {
+            by_file.entry(path).or_default().push(finding);
         }
     }
-    let unparsed: Vec<&str> = analysis
-        .findings
-        .iter()
-        .filter(|finding| finding.rule == "does-not-parse")
-        .filter_map(|finding| finding.path.as_deref())
-        .collect();
     let tree = draft.tree;
-    let files: Vec<(&str, Vec<&Finding>)> = by_file.into_iter().collect();
+    let files: Vec<(&str, Vec<&Finding>)> = by_file
+        .into_iter()
+        .map(|(path, findings)| (path, in_order(findings.into_iter())))
+        .filter(|(_, findings)| !findings.is_empty())
+        .collect();
     let edited = crate::analysis::in_parallel(&files, |(path, findings)| {
-        let known_to_parse = !unparsed.contains(path);
-        edit_file(tree, analysis, path, findings, known_to_parse)
+        edit_file(tree, analysis, path, findings)
     });
     for ((path, findings), after) in files.into_iter().zip(edited) {
         let reasons = findings
@@ -96,7 +87,6 @@ fn edit_file(
     analysis: &Analysis,
     path: &str,
     findings: &[&Finding],
-    known_to_parse: bool,
 ) -> Result<Vec<u8>, V2Error> {
     let Some(source) = tree.content(path) else {
         return Err(V2Error::NotEditable {
@@ -104,28 +94,7 @@ fn edit_file(
             reason: "it is too large, or no text".to_owned(),
         });
     };
-    let mut edits: Vec<Edit> = findings
-        .iter()
-        .flat_map(|finding| finding.edits.iter().cloned())
-        .collect();
-    let tail: String = findings
-        .iter()
-        .filter_map(|finding| finding.append.as_deref())
-        .collect();
-    if !tail.is_empty() {
-        let newline = if source.is_empty() || source.ends_with(b"\n") {
-            ""
-        } else {
-            "\n"
-        };
-        edits.push(Edit {
-            start: source.len(),
-            end: source.len(),
-            text: format!("{newline}{tail}"),
-            rule: "convert",
-            reason: String::new(),
-        });
-    }
+    let edits = edits_of(findings, source);
     let is_entry = analysis
         .facts
         .entry
@@ -135,7 +104,7 @@ fn edit_file(
         || path.ends_with(".py")
         || !path.rsplit('/').next().unwrap_or_default().contains('.');
     if is_python {
-        python::apply(path, source, &edits, known_to_parse)
+        python::apply(path, source, &edits, analysis.applies.contains(path))
     } else {
         python::splice(path, source, &edits)
     }

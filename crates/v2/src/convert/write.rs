@@ -1,5 +1,6 @@
 //! Carrying a plan out: as a new folder that appears whole or not at all, or in place with a way back.
 
+use std::collections::{BTreeSet, HashSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -56,17 +57,7 @@ pub fn write_out(tree: &Tree, plan: &Plan, out: &Path) -> Result<Written, V2Erro
         .map_err(failed(out))?;
     let root = work.path().join("tree");
     fs_err::create_dir(&root).map_err(failed(out))?;
-    copy(tree, plan, &root)?;
-    for action in &plan.actions {
-        if let Some(content) = action
-            .after
-            .as_deref()
-            .filter(|_| action.kind != ActionKind::Delete)
-        {
-            write_file(&root.join(&action.path), content, action.executable)
-                .map_err(failed(out))?;
-        }
-    }
+    fill(tree, plan, &root, out)?;
     let target = parent.join(name);
     if fs_err::symlink_metadata(&target).is_ok() {
         return Err(V2Error::OutExists { path: target });
@@ -78,53 +69,84 @@ pub fn write_out(tree: &Tree, plan: &Plan, out: &Path) -> Result<Written, V2Erro
     })
 }
 
-/// Copies what the plan leaves as it is.
-fn copy(tree: &Tree, plan: &Plan, root: &Path) -> Result<(), V2Error> {
-    let replaced: std::collections::HashSet<&str> = plan
+/// Something of the result: what it is, its path, and its content where that is known.
+enum Piece<'a> {
+    Folder(&'a str),
+    Link(&'a str, &'a str),
+    File(&'a str, &'a [u8], bool),
+    /// A file that was not looked into.
+    Copy(&'a str, bool),
+}
+
+impl Piece<'_> {
+    fn path(&self) -> &str {
+        match self {
+            Self::Folder(path)
+            | Self::Link(path, _)
+            | Self::File(path, ..)
+            | Self::Copy(path, _) => path,
+        }
+    }
+
+    fn write(&self, tree: &Tree, target: &Path) -> std::io::Result<()> {
+        match self {
+            Self::Folder(_) => std::fs::create_dir_all(target),
+            Self::Link(_, to) => std::os::unix::fs::symlink(to, target),
+            // What was looked at is what is written, also when the file changes meanwhile.
+            Self::File(_, content, executable) => write_file(target, content, *executable),
+            Self::Copy(path, executable) => {
+                std::fs::copy(tree.root().join(path), target)?;
+                set_mode(target, *executable)
+            }
+        }
+    }
+}
+
+/// Writes the whole result below a folder: what the plan leaves as it is, and what it makes.
+fn fill(tree: &Tree, plan: &Plan, root: &Path, out: &Path) -> Result<(), V2Error> {
+    let replaced: HashSet<&str> = plan
         .actions
         .iter()
         .flat_map(|action| [Some(action.path.as_str()), action.from.as_deref()])
         .flatten()
         .collect();
-    let mut last_folder = PathBuf::new();
-    for (path, node) in tree.nodes() {
-        if replaced.contains(path) {
-            continue;
-        }
-        let target = root.join(path);
-        let folder = target.parent().unwrap_or(root);
-        if folder != last_folder {
-            fs_err::create_dir_all(folder).map_err(failed(&target))?;
-            folder.clone_into(&mut last_folder);
-        }
-        match node {
-            Node::EmptyFolder => fs_err::create_dir_all(&target).map_err(failed(&target))?,
-            Node::Link(link) if link.leads == Leads::Inside => {
-                std::os::unix::fs::symlink(&link.target, &target).map_err(failed(&target))?;
+    let kept = tree
+        .nodes()
+        .filter(|(path, _)| !replaced.contains(path))
+        .filter_map(|(path, node)| match node {
+            Node::EmptyFolder => Some(Piece::Folder(path)),
+            Node::Link(link) => {
+                (link.leads == Leads::Inside).then_some(Piece::Link(path, &link.target))
             }
-            Node::Link(_) => {}
-            Node::File(file) => {
-                let source = tree.root().join(path);
-                // What was looked at is what is written, also when the file changes meanwhile.
-                match &file.content {
-                    Some(content) => {
-                        write_file(&target, content, file.executable).map_err(failed(&target))?
-                    }
-                    None => {
-                        std::fs::copy(&source, &target).map_err(failed(&target))?;
-                        set_mode(&target, file.executable).map_err(failed(&target))?;
-                    }
-                }
-            }
-        }
+            Node::File(file) => Some(match &file.content {
+                Some(content) => Piece::File(path, content, file.executable),
+                None => Piece::Copy(path, file.executable),
+            }),
+        });
+    let made = plan
+        .actions
+        .iter()
+        .filter(|action| action.kind != ActionKind::Delete)
+        .filter_map(|action| {
+            let content = action.after.as_deref()?;
+            Some(Piece::File(&action.path, content, action.executable))
+        });
+    let pieces: Vec<Piece<'_>> = kept.chain(made).collect();
+    let folders: BTreeSet<&Path> = pieces
+        .iter()
+        .filter_map(|piece| Path::new(piece.path()).parent())
+        .collect();
+    for folder in folders {
+        fs_err::create_dir_all(root.join(folder)).map_err(failed(out))?;
     }
-    Ok(())
+    let written = crate::analysis::in_parallel(&pieces, |piece| {
+        let target = root.join(piece.path());
+        piece.write(tree, &target).map_err(failed(&target))
+    });
+    written.into_iter().collect()
 }
 
 fn write_file(path: &Path, content: &[u8], executable: bool) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
     std::fs::write(path, content)?;
     if executable {
         set_mode(path, true)

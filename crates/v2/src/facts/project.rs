@@ -344,19 +344,29 @@ fn admin_path(tree: &Tree) -> Option<String> {
                 return None;
             }
             let py = Py::parse(path, content)?;
-            py.calls().into_iter().find_map(|call| {
-                if !matches!(call.last(), "url" | "re_path" | "path")
-                    || !py.text(call.arguments).contains("admin.site")
+            let mut found = None;
+            visit(py.root(), &mut |node| {
+                // `url(r'^admin/', …)`, and the plain tuples that patterns() took.
+                let (pattern, all) = match py.call(node) {
+                    Some(call) if matches!(call.last(), "url" | "re_path" | "path") => {
+                        (call.positional.first().copied(), call.arguments)
+                    }
+                    _ if node.kind() == "tuple" => (children(node).first().copied(), node),
+                    _ => return found.is_none(),
+                };
+                if found.is_none()
+                    && py.text(all).contains("admin.site")
+                    && let Some(pattern) = pattern.and_then(|pattern| py.string(pattern))
                 {
-                    return None;
+                    let plain = pattern.trim_start_matches('^');
+                    found = plain
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || "/-_".contains(c))
+                        .then(|| format!("/{plain}login/"));
                 }
-                let pattern = py.string(*call.positional.first()?)?;
-                let plain = pattern.trim_start_matches('^');
-                plain
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || "/-_".contains(c))
-                    .then(|| format!("/{plain}login/"))
-            })
+                found.is_none()
+            });
+            found
         })
 }
 

@@ -3,11 +3,13 @@
 pub(crate) mod python;
 pub(crate) mod tree;
 
+use std::cell::OnceCell;
+
 use serde::Serialize;
 
 use crate::facts::Facts;
 use crate::options::Options;
-use crate::python::{Edit, Py};
+use crate::python::{Assign, Call, Edit, Import, Py};
 use crate::tree::Tree;
 use crate::variables::Variable;
 
@@ -174,9 +176,33 @@ pub(crate) struct FileContext<'a> {
     pub(crate) options: &'a Options,
     pub(crate) tree: &'a Tree,
     found: &'a std::cell::RefCell<Vec<Finding>>,
+    // Several rules ask for these, and each answer takes a walk over the whole tree.
+    calls: OnceCell<Vec<Call<'a>>>,
+    imports: OnceCell<Vec<Import<'a>>>,
+    assignments: OnceCell<Vec<Assign<'a>>>,
 }
 
-impl FileContext<'_> {
+impl<'a> FileContext<'a> {
+    /// All calls, the outer ones first.
+    fn calls(&self) -> &[Call<'a>] {
+        self.calls.get_or_init(|| self.py.calls())
+    }
+
+    /// All import statements.
+    fn imports(&self) -> &[Import<'a>] {
+        self.imports.get_or_init(|| self.py.imports())
+    }
+
+    /// The assignments of one name, at the level of the module.
+    fn assigned(&self, name: &str) -> Vec<Assign<'a>> {
+        self.assignments
+            .get_or_init(|| self.py.assignments())
+            .iter()
+            .filter(|assign| assign.name == name)
+            .copied()
+            .collect()
+    }
+
     fn add(&self, finding: Finding) {
         self.found.borrow_mut().push(finding);
     }
@@ -219,6 +245,48 @@ impl TreeContext<'_> {
 /// All rules, in the order in which their edits follow each other.
 pub fn rules() -> impl Iterator<Item = &'static Rule> {
     python::RULES.iter().chain(tree::RULES).copied()
+}
+
+/// The edits that these findings of one file want, in the order of the rules: those within it, then what goes to its end.
+pub(crate) fn edits_of(findings: &[&Finding], source: &[u8]) -> Vec<Edit> {
+    let mut edits: Vec<Edit> = findings
+        .iter()
+        .flat_map(|finding| finding.edits.iter().cloned())
+        .collect();
+    let tail: String = findings
+        .iter()
+        .filter_map(|finding| finding.append.as_deref())
+        .collect();
+    if !tail.is_empty() {
+        let newline = if source.is_empty() || source.ends_with(b"\n") {
+            ""
+        } else {
+            "\n"
+        };
+        edits.push(Edit {
+            start: source.len(),
+            end: source.len(),
+            text: format!("{newline}{tail}"),
+            rule: "convert",
+            reason: String::new(),
+        });
+    }
+    edits
+}
+
+/// Those that want edits, in the order of the rules, which is the order of what is put at the end of a file.
+pub(crate) fn in_order<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<&'f Finding> {
+    let mut editing: Vec<&Finding> = findings
+        .filter(|finding| !finding.edits.is_empty() || finding.append.is_some())
+        .collect();
+    editing.sort_by_key(|finding| {
+        (
+            rules().position(|rule| rule.id == finding.rule),
+            std::cmp::Reverse(finding.severity),
+            finding.line,
+        )
+    });
+    editing
 }
 
 /// Tells, before a file is parsed, which rules have business in it.
@@ -285,6 +353,9 @@ pub(crate) fn of_file(
         options,
         tree,
         found: &found,
+        calls: OnceCell::new(),
+        imports: OnceCell::new(),
+        assignments: OnceCell::new(),
     };
     for (at, rule) in python::RULES.iter().enumerate() {
         // Whether a file parses is known once it was parsed.

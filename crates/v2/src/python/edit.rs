@@ -1,6 +1,6 @@
 //! Edits of byte spans. All bytes outside of them stay as they were; a result that parses worse than the original is refused.
 
-use super::syntax::{Encoding, Newline, line_at, parse, readable, visit};
+use super::syntax::{Encoding, Newline, Py, line_at, parse, readable, visit};
 use crate::V2Error;
 
 /// The bytes from `start` to `end` become `text`.
@@ -16,7 +16,7 @@ pub(crate) struct Edit {
     pub(crate) reason: String,
 }
 
-/// Carries out edits of a Python file. One that is not known to parse is parsed first.
+/// Carries out edits of a Python file. The result is parsed, unless [`applies`] has told already that all is well.
 ///
 /// # Errors
 /// When the file does not parse, its encoding or line ends do not allow it, edits overlap, or the result would parse worse.
@@ -24,10 +24,13 @@ pub(crate) fn apply(
     path: &str,
     source: &[u8],
     edits: &[Edit],
-    known_to_parse: bool,
+    known_to_apply: bool,
 ) -> Result<Vec<u8>, V2Error> {
     if edits.is_empty() {
         return Ok(source.to_owned());
+    }
+    if known_to_apply {
+        return splice(path, source, edits);
     }
     let not_editable = |reason: String| V2Error::NotEditable {
         path: path.to_owned(),
@@ -44,7 +47,7 @@ pub(crate) fn apply(
                 .to_owned(),
         ));
     }
-    if !known_to_parse && let Some(line) = first_error(source) {
+    if let Some(line) = first_error(source) {
         return Err(V2Error::DoesNotParse {
             files: vec![(path.to_owned(), line)],
             hint: String::new(),
@@ -61,19 +64,36 @@ pub(crate) fn apply(
     }
 }
 
-/// Puts the texts in place, from the end.
-pub(crate) fn splice(path: &str, source: &[u8], edits: &[Edit]) -> Result<Vec<u8>, V2Error> {
+/// Whether the edits can be carried out and their result parses, told from the tree of a file that is parsed already: only what they touch
+/// is parsed again. Where this says no, [`apply`] says why.
+pub(crate) fn applies(py: &Py<'_>, edits: &[Edit]) -> bool {
+    if Encoding::of(py.bytes) != Encoding::AsciiCompatible {
+        return false;
+    }
+    let newline = Newline::of(py.bytes);
+    newline != Newline::Mac
+        && splice(py.path, py.bytes, edits)
+            .is_ok_and(|after| py.parses_after(&ordered(edits), &after, newline.text()))
+}
+
+/// Edits from the start of the file to its end, each once.
+fn ordered(edits: &[Edit]) -> Vec<&Edit> {
     let mut ordered: Vec<&Edit> = edits.iter().collect();
     ordered.sort_by_key(|edit| (edit.start, edit.end));
     ordered.dedup_by(|one, other| {
         (one.start, one.end, &one.text) == (other.start, other.end, &other.text)
             && one.rule == other.rule
     });
+    ordered
+}
+
+/// Puts the texts in place.
+pub(crate) fn splice(path: &str, source: &[u8], edits: &[Edit]) -> Result<Vec<u8>, V2Error> {
     let newline = Newline::of(source).text();
     let mut result = Vec::with_capacity(source.len() + 256);
     let mut at = 0;
     let mut last: Option<&Edit> = None;
-    for edit in ordered {
+    for edit in ordered(edits) {
         if edit.start > edit.end || edit.end > source.len() || edit.start < at {
             return Err(V2Error::Overlap {
                 path: path.to_owned(),
@@ -97,7 +117,7 @@ pub(crate) fn splice(path: &str, source: &[u8], edits: &[Edit]) -> Result<Vec<u8
 
 /// The first line that does not parse.
 fn first_error(source: &[u8]) -> Option<usize> {
-    let Some(tree) = parse(readable(source).as_bytes()) else {
+    let Some(tree) = parse(readable(source).as_bytes(), None) else {
         return Some(1);
     };
     if !tree.root_node().has_error() {

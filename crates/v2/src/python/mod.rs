@@ -8,9 +8,9 @@ mod syntax;
 mod tests;
 mod view;
 
-pub(crate) use edit::{Edit, apply, splice};
+pub(crate) use edit::{Edit, applies, apply, splice};
 pub use env::Access;
 pub(crate) use env::{env_reads, is_name as is_env_name};
 pub(crate) use fold::{Folder, Names, normal};
 pub(crate) use syntax::{Py, line_at, visit};
-pub(crate) use view::{children, enclosing_statement};
+pub(crate) use view::{Assign, Call, Import, children, enclosing_statement};

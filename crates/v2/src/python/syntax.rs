@@ -1,8 +1,11 @@
 //! Parsing: text of any ASCII-compatible encoding becomes a syntax tree whose byte offsets are those of the file.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
-use tree_sitter::{Node, Parser, Tree};
+use tree_sitter::{InputEdit, Node, Parser, Point, Tree};
+
+use super::edit::Edit;
 
 /// What ends a file's lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +20,9 @@ pub(crate) enum Newline {
 
 impl Newline {
     pub(crate) fn of(bytes: &[u8]) -> Self {
+        if !bytes.contains(&b'\r') {
+            return Self::Unix;
+        }
         let (mut unix, mut windows) = (0usize, 0usize);
         for (at, byte) in bytes.iter().enumerate() {
             match byte {
@@ -111,7 +117,7 @@ pub(crate) struct Py<'a> {
     /// Its bytes.
     pub(crate) bytes: &'a [u8],
     /// The same length in valid UTF-8: what is not UTF-8 reads as `?`.
-    text: String,
+    text: Cow<'a, str>,
     tree: Tree,
 }
 
@@ -119,7 +125,7 @@ impl<'a> Py<'a> {
     /// Parses; `None` only when the parser gives up, which it does for no input that fits into memory.
     pub(crate) fn parse(path: &'a str, bytes: &'a [u8]) -> Option<Self> {
         let text = readable(bytes);
-        let tree = parse(text.as_bytes())?;
+        let tree = parse(text.as_bytes(), None)?;
         Some(Self {
             path,
             bytes,
@@ -160,6 +166,55 @@ impl<'a> Py<'a> {
             first.is_none()
         });
         first
+    }
+
+    /// Whether the file parses, and `after` does: the text that these edits make of it, which are in order and do not overlap.
+    ///
+    /// Only what the edits touch is parsed again.
+    pub(super) fn parses_after(&self, edits: &[&Edit], after: &[u8], newline: &str) -> bool {
+        if self.root().has_error() {
+            return false;
+        }
+        let mut tree = self.tree.clone();
+        // From the end: what is before an edit is where it was.
+        for edit in edits.iter().rev() {
+            let added = if newline == "\n" {
+                edit.text.len()
+            } else {
+                edit.text.len() + edit.text.matches('\n').count() * (newline.len() - 1)
+            };
+            let start = self.point(edit.start);
+            let last = edit.text.rfind('\n');
+            let new_end = match last {
+                Some(last) => Point::new(
+                    start.row + edit.text.matches('\n').count(),
+                    edit.text.len() - last - 1,
+                ),
+                None => Point::new(start.row, start.column + edit.text.len()),
+            };
+            tree.edit(&InputEdit {
+                start_byte: edit.start,
+                old_end_byte: edit.end,
+                new_end_byte: edit.start + added,
+                start_position: start,
+                old_end_position: self.point(edit.end),
+                new_end_position: new_end,
+            });
+        }
+        let text = readable(after);
+        // An edit that made another encoding of the file is looked at as a whole.
+        let old = (matches!(text, Cow::Borrowed(_)) == matches!(self.text, Cow::Borrowed(_)))
+            .then_some(&tree);
+        parse(text.as_bytes(), old).is_some_and(|tree| !tree.root_node().has_error())
+    }
+
+    fn point(&self, byte: usize) -> Point {
+        let start = self.line_start(byte);
+        let row = self
+            .bytes
+            .get(..start)
+            .map_or(0, |head| head.iter().filter(|byte| **byte == b'\n').count());
+        Point::new(row, byte - start)
     }
 
     /// The byte after a node's last line, its newline included.
@@ -205,11 +260,15 @@ pub(crate) fn line_at(bytes: &[u8], byte: usize) -> usize {
 }
 
 /// The same number of bytes, in valid UTF-8.
-pub(super) fn readable(bytes: &[u8]) -> String {
+pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     // Not UTF-8 at one place: an 8-bit encoding throughout, so no byte above 0x7f is taken for UTF-8.
+    Cow::Owned(ascii(bytes))
+}
+
+fn ascii(bytes: &[u8]) -> String {
     bytes
         .iter()
         .map(|byte| {
@@ -235,8 +294,9 @@ fn parser() -> Option<Parser> {
     Some(parser)
 }
 
-pub(super) fn parse(text: &[u8]) -> Option<Tree> {
-    PARSER.with_borrow_mut(|parser| parser.as_mut()?.parse(text, None))
+/// Parses. What `old` knows of the parts of the text that did not change is taken over from it.
+pub(super) fn parse(text: &[u8], old: Option<&Tree>) -> Option<Tree> {
+    PARSER.with_borrow_mut(|parser| parser.as_mut()?.parse(text, old))
 }
 
 /// Visits nodes from the outside in, in the order of the text; `false` leaves out what is below.

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::edit::{Edit, apply, splice};
+use super::edit::{Edit, applies, apply, splice};
 use super::syntax::{Py, parse, readable, visit};
 
 fn edit(start: usize, end: usize, text: &str) -> Edit {
@@ -221,8 +221,29 @@ fn file() -> impl Strategy<Value = Vec<u8>> {
         })
 }
 
+/// What may break a file, put in anywhere.
+fn anything() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "",
+        "(",
+        ")",
+        "'''",
+        "'",
+        "\n",
+        ":",
+        "x",
+        "\n    y",
+        "if x:\n",
+        "\t",
+        "# ",
+        "\\",
+        "pass\n",
+        "def f():\n    ",
+    ])
+}
+
 fn count(bytes: &[u8]) -> usize {
-    let tree = parse(readable(bytes).as_bytes()).expect("the parser answers");
+    let tree = parse(readable(bytes).as_bytes(), None).expect("the parser answers");
     let mut count = 0;
     visit(tree.root_node(), &mut |node| {
         count += usize::from(node.is_error() || node.is_missing());
@@ -276,6 +297,41 @@ proptest! {
                 prop_assert!(count(&result) <= count(&source));
             }
         }
+        // What is told from the parts that changed is what a whole parse tells.
+        if !edits.is_empty() {
+            let py = Py::parse("x.py", &source).expect("it parses");
+            prop_assert_eq!(applies(&py, &edits), apply("x.py", &source, &edits, false).is_ok());
+        }
+    }
+
+    #[test]
+    fn parts_tell_what_the_whole_tells(
+        source in file(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0usize..12, anything()), 1..4),
+    ) {
+        // Anything anywhere, at borders of characters.
+        let borders: Vec<usize> = (0..=source.len())
+            .filter(|at| source.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80))
+            .collect();
+        let mut edits: Vec<Edit> = edits
+            .into_iter()
+            .map(|(start, length, text)| {
+                let first = start.index(borders.len());
+                let last = (first + length).min(borders.len() - 1);
+                edit(borders[first], borders[last], text)
+            })
+            .collect();
+        edits.sort_by_key(|edit| (edit.start, edit.end));
+        let mut at = 0;
+        edits.retain(|edit| {
+            let fits = edit.start >= at;
+            if fits {
+                at = edit.end + 1;
+            }
+            fits
+        });
+        let py = Py::parse("x.py", &source).expect("it parses");
+        prop_assert_eq!(applies(&py, &edits), apply("x.py", &source, &edits, false).is_ok());
     }
 
     #[test]

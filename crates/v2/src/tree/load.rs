@@ -54,8 +54,20 @@ struct Walk<'a> {
     limits: &'a Limits,
     nodes: BTreeMap<String, Node>,
     odd_names: Vec<String>,
-    total: u64,
+    /// Files that are still to be read: their place on disk, their path, their size and whether they may be executed.
+    files: Vec<Found>,
 }
+
+/// A file that was listed.
+struct Found {
+    on_disk: PathBuf,
+    path: String,
+    size: u64,
+    executable: bool,
+}
+
+/// How many files are read before the bytes of all are counted: enough for all cores, and no more than fits into memory.
+const WINDOW: usize = 512;
 
 pub(super) fn load(root: &Path, limits: &Limits) -> Result<Tree, V2Error> {
     let folder_error = |source| V2Error::Folder {
@@ -68,11 +80,12 @@ pub(super) fn load(root: &Path, limits: &Limits) -> Result<Tree, V2Error> {
         limits,
         nodes: BTreeMap::new(),
         odd_names: Vec::new(),
-        total: 0,
+        files: Vec::new(),
     };
     // The first folder must be readable; others below it are noted.
     fs_err::read_dir(&real).map_err(folder_error)?;
     walk.folder(&real, "", 0)?;
+    walk.read();
     let mut tree = Tree {
         root: real,
         nodes: walk.nodes,
@@ -139,11 +152,11 @@ impl Walk<'_> {
             } else if kind.is_file() {
                 // A worktree's `.git` is a file.
                 if path != ".git" {
-                    self.file(&entry.path(), path);
+                    self.file(&entry, path);
                 }
             }
             // Sockets and devices are no source.
-            if self.nodes.len() > self.limits.files {
+            if self.nodes.len() + self.files.len() > self.limits.files {
                 return Err(V2Error::TooLarge {
                     path: self.root.clone(),
                     limit: self.limits.files,
@@ -165,36 +178,57 @@ impl Walk<'_> {
         );
     }
 
-    fn file(&mut self, on_disk: &Path, path: String) {
-        let meta = match fs_err::symlink_metadata(on_disk) {
-            Ok(meta) => meta,
-            Err(error) => return self.unreadable(&path, &error),
-        };
-        let size = meta.len();
-        let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
-        let wanted = size <= self.limits.file_bytes
-            && self.total + size <= self.limits.total_bytes
-            && !NO_TEXT.contains(&extension.to_ascii_lowercase().as_str());
-        let content = if wanted {
-            match std::fs::read(on_disk) {
-                Ok(content) => Some(content).filter(|content| is_text(content)),
-                Err(error) => return self.unreadable(&path, &error),
-            }
-        } else if let Err(error) = std::fs::File::open(on_disk) {
-            return self.unreadable(&path, &error);
-        } else {
-            None
-        };
-        self.total += content.as_ref().map_or(0, |content| content.len() as u64);
-        self.nodes.insert(
-            path,
-            Node::File(File {
+    fn file(&mut self, entry: &fs_err::DirEntry, path: String) {
+        match entry.metadata() {
+            Ok(meta) => self.files.push(Found {
+                on_disk: entry.path(),
+                path,
+                size: meta.len(),
                 executable: meta.permissions().mode() & 0o111 != 0,
-                size,
-                content,
-                unreadable: None,
             }),
-        );
+            Err(error) => self.unreadable(&path, &error),
+        }
+    }
+
+    /// Reads what was listed, on all cores. Which files fall out by the limit of all bytes depends on their order alone.
+    fn read(&mut self) {
+        let mut total = 0;
+        let files = std::mem::take(&mut self.files);
+        for window in files.chunks(WINDOW) {
+            let mut planned = total;
+            let wanted: Vec<(&Found, bool)> = window
+                .iter()
+                .map(|file| {
+                    let wanted = file.size <= self.limits.file_bytes
+                        && planned + file.size <= self.limits.total_bytes
+                        && !is_no_text(&file.path);
+                    if wanted {
+                        planned += file.size;
+                    }
+                    (file, wanted)
+                })
+                .collect();
+            let read = crate::analysis::in_parallel(&wanted, |(file, wanted)| {
+                content(&file.on_disk, *wanted)
+            });
+            for (file, read) in window.iter().zip(read) {
+                match read {
+                    Ok(content) => {
+                        total += content.as_ref().map_or(0, |content| content.len() as u64);
+                        self.nodes.insert(
+                            file.path.clone(),
+                            Node::File(File {
+                                executable: file.executable,
+                                size: file.size,
+                                content,
+                                unreadable: None,
+                            }),
+                        );
+                    }
+                    Err(error) => self.unreadable(&file.path, &error),
+                }
+            }
+        }
     }
 
     fn link(&mut self, on_disk: &Path, path: String) {
@@ -210,6 +244,23 @@ impl Walk<'_> {
                 leads,
             }),
         );
+    }
+}
+
+/// Whether a name says that a file is never code, whatever is in it.
+fn is_no_text(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
+    NO_TEXT
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(extension))
+}
+
+/// The text of a file, if it is one; a file that is not wanted only has to be readable.
+fn content(on_disk: &Path, wanted: bool) -> std::io::Result<Option<Vec<u8>>> {
+    if wanted {
+        Ok(Some(std::fs::read(on_disk)?).filter(|content| is_text(content)))
+    } else {
+        std::fs::File::open(on_disk).map(|_| None)
     }
 }
 

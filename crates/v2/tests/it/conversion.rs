@@ -32,9 +32,12 @@ fn choices() -> Vec<Options> {
 
 #[test]
 fn converting_the_result_changes_nothing() {
-    for name in PYTHON {
+    let fixtures = PYTHON
+        .iter()
+        .map(|name| (*name, World::of_fixture(name)))
+        .chain([("visitors", World::of_visitors())]);
+    for (name, world) in fixtures {
         for options in choices() {
-            let world = World::of_fixture(name);
             let result = world.convert(&options);
             let again = World {
                 folder: tempfile::tempdir().expect("a folder can be made"),

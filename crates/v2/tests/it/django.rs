@@ -5,15 +5,11 @@ use std::process::{Command, Output};
 
 use openshifter_v2::{DatabaseChoice, Options, Server};
 
-use crate::support::{Converted, World};
+use crate::support::{Converted, World, tools};
 
 /// Folder of the virtual environment with the Django that sources are brought to.
 fn venv() -> PathBuf {
-    let tools = std::env::var_os("OPENSHIFTER_TEST_TOOLS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools"),
-        PathBuf::from,
-    );
-    let venv = tools.join("django-5.2");
+    let venv = tools().join("django-5.2");
     assert!(
         venv.join("bin/python").exists(),
         "there is no {}: run `cargo xtask test`, which installs it",

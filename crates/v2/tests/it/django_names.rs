@@ -73,7 +73,7 @@ fn moved_modules_and_names_are_imported_from_where_they_are() {
             "views.py",
             "from django.core.urlresolvers import reverse, reverse_lazy\nfrom django.utils.translation import ugettext as _, ugettext_lazy, activate\nfrom django.utils.encoding import (\n    force_text,\n    smart_text as text,\n)\nfrom django.utils.http import urlquote, urlencode\nfrom django.utils import simplejson\nimport django.utils.simplejson as json2\n"
         ),
-        "from django.urls import reverse, reverse_lazy\nfrom django.utils.translation import gettext as _, gettext_lazy as ugettext_lazy, activate\nfrom django.utils.encoding import force_str as force_text, smart_str as text\nfrom urllib.parse import quote as urlquote\nfrom django.utils.http import urlencode\nimport json as simplejson\nimport json as json2\n"
+        "from django.urls import reverse, reverse_lazy\nfrom django.utils.translation import gettext as _, gettext_lazy as ugettext_lazy, activate\nfrom django.utils.encoding import (\n    force_str as force_text,\n    smart_str as text,\n)\nfrom urllib.parse import quote as urlquote\nfrom django.utils.http import urlencode\nimport json as simplejson\nimport json as json2\n"
     );
 }
 
@@ -103,6 +103,17 @@ fn the_python_2_decorator_goes() {
             "from django.utils.encoding import force_bytes, python_2_unicode_compatible\n@python_2_unicode_compatible\nclass A(object):\n    pass\n"
         ),
         "from django.utils.encoding import force_bytes\nclass A(object):\n    pass\n"
+    );
+}
+
+#[test]
+fn edits_within_one_import_do_not_meet() {
+    assert_eq!(
+        after(
+            "models.py",
+            "from django.utils.encoding import python_2_unicode_compatible, smart_text\nfrom django.utils.translation import (\n    ugettext as _,  # short\n    ungettext,\n)\n@python_2_unicode_compatible\nclass A(object):\n    pass\n"
+        ),
+        "from django.utils.encoding import smart_str as smart_text\nfrom django.utils.translation import (\n    gettext as _,  # short\n    ngettext as ungettext,\n)\nclass A(object):\n    pass\n"
     );
 }
 

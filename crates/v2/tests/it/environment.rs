@@ -111,6 +111,12 @@ fn secrets_and_databases_come_from_the_workload() {
     );
     assert!(build.contains("OPENSHIFT_MYSQL_DB_URL=\"${OPENSHIFT_MYSQL_DB_URL:-mysql://build:build@build.invalid:1/}\""), "{build}");
     assert!(!result.is_executable(".s2i/action_hooks/build_env"));
+    // Whoever deploys it by hand is told of both.
+    let document = result.read("CONVERSION.md");
+    assert!(
+        document.contains("oc set env deployment/shop --from=secret/shop-environment --prefix=OPENSHIFT_\n# With `oc set env`, as the table above says: OPENSHIFT_MYSQL_DB_HOST, "),
+        "{document}"
+    );
 }
 
 #[test]
@@ -186,6 +192,38 @@ fn what_a_person_set_is_asked_for() {
     assert!(
         document.contains("| `MAIL_PASSWORD` | **you, from a Secret** |"),
         "{document}"
+    );
+}
+
+#[test]
+fn what_a_sourced_hook_exports_is_not_asked_for() {
+    let world = World::of(&[
+        (
+            ".openshift/action_hooks/pre_start_python",
+            "export GREETING='hello'\n",
+        ),
+        (
+            "wsgi.py",
+            "import os\nG = os.environ['GREETING']\nO = os.environ['OTHER']\napplication = 1\n",
+        ),
+    ]);
+    let asked = |required| Supply::Input {
+        required,
+        secret: false,
+    };
+    assert_eq!(supply(&world, "GREETING"), asked(false));
+    assert_eq!(supply(&world, "OTHER"), asked(true));
+    let result = world.convert(&Options::default());
+    assert!(
+        result
+            .read(".s2i/action_hooks/deploy_env")
+            .contains("export GREETING='hello'")
+    );
+    // A build has no deploy_env.
+    assert!(
+        result
+            .read(".s2i/action_hooks/build_env")
+            .contains("GREETING=")
     );
 }
 

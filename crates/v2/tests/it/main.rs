@@ -1,7 +1,7 @@
 //! Trees of V2, analysed and converted.
 //!
-//! Needs bash, git and python3; the Django that converted trees run on is taken from the folder in `OPENSHIFTER_TEST_TOOLS`, else from
-//! `target/test-tools`, where `cargo xtask test` installs it.
+//! Needs bash, git and python3, and for the real server bubblewrap and Apache; helm, wheels and the Django that converted trees run on are
+//! taken from the folder in `OPENSHIFTER_TEST_TOOLS`, else from `target/test-tools`, where `cargo xtask test` installs them.
 
 mod support;
 
@@ -10,8 +10,12 @@ mod conversion;
 mod django;
 mod django_names;
 mod environment;
+mod express;
 mod fixtures;
 mod hooks;
+mod manifests;
+mod random;
+mod replay;
 mod requirements;
 mod settings;
 mod sources;

@@ -13,6 +13,19 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// A whole application of V2's time, the one that tests of the program use.
+pub(crate) fn visitors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../openshifter/tests/fixtures/v2-django")
+}
+
+/// The folder of the programs that tests need.
+pub(crate) fn tools() -> PathBuf {
+    std::env::var_os("OPENSHIFTER_TEST_TOOLS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-tools"),
+        PathBuf::from,
+    )
+}
+
 /// A tree on disk that goes away by itself.
 pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
@@ -25,6 +38,14 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let root = folder.path().join(name);
         copy(&fixture(name), &root);
+        Self { folder, root }
+    }
+
+    /// A copy of the book of visitors, which the whole way to a cluster is shown with.
+    pub(crate) fn of_visitors() -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let root = folder.path().join("visitors");
+        copy(&visitors(), &root);
         Self { folder, root }
     }
 

@@ -17,7 +17,7 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
-    for call in py.calls() {
+    for call in file.calls() {
         if call.last() == "include"
             && let [only] = call.positional.as_slice()
             && call.keywords.is_empty()

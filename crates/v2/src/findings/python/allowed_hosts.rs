@@ -16,7 +16,7 @@ pub(super) const RULE: Rule = Rule {
 fn check(file: &FileContext<'_>) {
     let py = file.py;
     let mut seen = Vec::new();
-    for assign in py.assigned("ALLOWED_HOSTS") {
+    for assign in file.assigned("ALLOWED_HOSTS") {
         let Some(value) = assign.value else {
             continue;
         };
@@ -64,7 +64,7 @@ fn check(file: &FileContext<'_>) {
         });
     }
     // Hosts that are written out are the old platform's or the application's own.
-    for assign in py.assigned("ALLOWED_HOSTS") {
+    for assign in file.assigned("ALLOWED_HOSTS") {
         let Some(value) = assign.value else {
             continue;
         };

@@ -24,7 +24,7 @@ fn check(file: &FileContext<'_>) {
     {
         return;
     }
-    let line = py
+    let line = file
         .assigned("DATABASES")
         .first()
         .map_or(1, |assign| py.line(assign.statement));

@@ -59,7 +59,7 @@ fn check(file: &FileContext<'_>) {
         };
         file.add(finding);
     }
-    for import in py.imports() {
+    for import in file.imports() {
         let is_sysconfig = import
             .from
             .as_ref()
@@ -111,9 +111,9 @@ fn check(file: &FileContext<'_>) {
         } else if only_lib && let [only] = import.names.as_slice() {
             // `get_python_lib()` without arguments is the folder of pure modules.
             let name = only.known_as().to_owned();
-            let calls: Vec<_> = py
+            let calls: Vec<_> = file
                 .calls()
-                .into_iter()
+                .iter()
                 .filter(|call| {
                     call.name == name
                         && !gone

@@ -17,7 +17,7 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
-    for call in py.calls() {
+    for call in file.calls() {
         if call.function.kind() != "attribute"
             || call
                 .function

@@ -18,7 +18,7 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
-    for import in py.imports() {
+    for import in file.imports() {
         let whole = import.from.is_none()
             && matches!(import.names.as_slice(), [only] if only.name == "imp" && only.alias.is_none());
         let any = whole
@@ -33,9 +33,9 @@ fn check(file: &FileContext<'_>) {
         let line = py.line(import.statement);
         let finding = file.at(&RULE, Severity::Blocker, line, "imp is imported");
         // `imp.find_module('x')` on a line of its own only asked whether the import below it would work.
-        let asks: Vec<_> = py
+        let asks: Vec<_> = file
             .calls()
-            .into_iter()
+            .iter()
             .filter(|call| call.name == "imp.find_module")
             .map(|call| enclosing_statement(call.node))
             .filter(|statement| {

@@ -18,7 +18,7 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
-    for assign in py.assigned("LOGGING") {
+    for assign in file.assigned("LOGGING") {
         let Some(value) = assign.value.filter(|value| value.kind() == "dictionary") else {
             continue;
         };

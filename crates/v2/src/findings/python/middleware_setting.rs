@@ -29,7 +29,7 @@ fn check(file: &FileContext<'_>) {
     let py = file.py;
     let mut renamed = Vec::new();
     for name in ["MIDDLEWARE_CLASSES", "MIDDLEWARE"] {
-        for assign in py.assigned(name) {
+        for assign in file.assigned(name) {
             let mut finding = file
                 .at(
                     &RULE,

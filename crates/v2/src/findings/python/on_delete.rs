@@ -17,7 +17,7 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
-    for call in py.calls() {
+    for call in file.calls() {
         if !matches!(call.last(), "ForeignKey" | "OneToOneField")
             || call.keyword("on_delete").is_some()
             || call.positional.len() > 1
@@ -39,7 +39,7 @@ fn check(file: &FileContext<'_>) {
             file.add(finding.person("add on_delete=models.CASCADE, which is what it was"));
             continue;
         };
-        let imports_models = py.imports().iter().any(|import| {
+        let imports_models = file.imports().iter().any(|import| {
             import
                 .from
                 .as_ref()

@@ -17,7 +17,7 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
-    for call in py.calls() {
+    for call in file.calls() {
         if call.last() != "openshift_secure" {
             continue;
         }
@@ -27,7 +27,7 @@ fn check(file: &FileContext<'_>) {
             py.line(call.node),
             "keys are made by openshift_secure()",
         );
-        let imports_os = py.imports().iter().any(|import| {
+        let imports_os = file.imports().iter().any(|import| {
             import.from.is_none()
                 && import
                     .names
@@ -63,7 +63,7 @@ fn keys_of(file: &FileContext<'_>, node: tree_sitter::Node<'_>) -> Option<Vec<St
     let mut node = node;
     if node.kind() == "identifier" {
         let name = py.text(node);
-        let value = py
+        let value = file
             .assigned(name)
             .iter()
             .rev()

@@ -156,7 +156,7 @@ fn check(file: &FileContext<'_>) {
         }
         true
     });
-    for import in py.imports() {
+    for import in file.imports() {
         let names: Vec<&str> = match &import.from {
             Some((module, _)) => vec![module.as_str()],
             None => import.names.iter().map(|name| name.name.as_str()).collect(),

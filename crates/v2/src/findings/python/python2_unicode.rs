@@ -48,7 +48,7 @@ fn check(file: &FileContext<'_>) {
             "",
         ));
     }
-    for import in py.imports() {
+    for import in file.imports() {
         let is_encoding = import.from.as_ref().is_some_and(|(module, _)| {
             module == "django.utils.encoding" || module == "django.utils.six"
         });

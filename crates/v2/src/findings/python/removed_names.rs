@@ -7,7 +7,7 @@ pub(super) const RULE: Rule = Rule {
     title: "names of Django that are gone",
     why: "newer Djangos do not have it, and what to use in its place depends on the application",
     check: Check::Python {
-        needle: r"render_to_response|django\.views\.generic\.(?:simple|list_detail|date_based|create_update)|django\.contrib\.(?:formtools|comments|localflavor|databrowse|webdesign)|get_model\b|django\.utils\.six|django\.utils import|NullBooleanField|django\.contrib\.auth\.views|permalink|django\.test\.simple|__unicode__|django\.utils\.lru_cache|django\.utils\.functional|transaction\.commit_on_success|django\.db\.models\.loading|ifequal|render_to_string|django\.utils\.timezone|STATICFILES_STORAGE|DEFAULT_FILE_STORAGE|south|jsonfield|lookup_allowed|is_authenticated|is_anonymous|USE_L10N",
+        needle: r"render_to_response|django\.views\.generic\.(?:simple|list_detail|date_based|create_update)|django\.contrib\.(?:formtools|comments|localflavor|databrowse|webdesign)|get_model\b|django\.utils\.six|django\.utils import|NullBooleanField|django\.contrib\.auth\.views|permalink|django\.test\.simple|__unicode__|django\.utils\.lru_cache|django\.utils\.functional|transaction\.commit_on_success|django\.db\.models\.loading|ifequal|render_to_string|django\.utils\.timezone|STATICFILES_STORAGE|DEFAULT_FILE_STORAGE|south|jsonfield|lookup_allowed|is_authenticated|is_anonymous|USE_L10N|NoArgsCommand",
         check,
     },
 };
@@ -99,6 +99,12 @@ const GONE: &[Gone] = &[
         Some("permalink"),
         "return reverse(…) from get_absolute_url",
         (2, 1),
+    ),
+    (
+        "django.core.management.base",
+        Some("NoArgsCommand"),
+        "use BaseCommand, and call the method handle(self, *args, **options)",
+        (1, 10),
     ),
     (
         "django.utils",
@@ -210,7 +216,7 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
-    for import in py.imports() {
+    for import in file.imports() {
         let line = py.line(import.statement);
         let Some((module, _)) = &import.from else {
             for name in &import.names {
@@ -309,7 +315,7 @@ fn check(file: &FileContext<'_>) {
         _ => true,
     });
     if file.is_settings() && file.to_django(5, 0) {
-        for assign in py.assigned("USE_L10N") {
+        for assign in file.assigned("USE_L10N") {
             file.add(
                 file.at(&RULE, Severity::Info, py.line(assign.statement), "the setting USE_L10N is gone, and is passed over: dates and numbers always are as people of the place write them")
                     .person("take it out, and look at pages that relied on its being off"),
@@ -318,7 +324,7 @@ fn check(file: &FileContext<'_>) {
     }
     if file.is_settings() && file.to_django(5, 1) {
         for name in ["STATICFILES_STORAGE", "DEFAULT_FILE_STORAGE"] {
-            for assign in py.assigned(name) {
+            for assign in file.assigned(name) {
                 file.add(
                     file.at(
                         &RULE,

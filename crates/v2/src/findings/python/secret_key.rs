@@ -22,7 +22,7 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
-    let assigned = py.assigned("SECRET_KEY");
+    let assigned = file.assigned("SECRET_KEY");
     let by_service = file.options.database == DatabaseChoice::Service
         && file.role == crate::findings::Role::Settings;
     let from_token = assigned.iter().any(|assign| {
@@ -79,7 +79,7 @@ fn check(file: &FileContext<'_>) {
 }
 
 pub(super) fn imports_os(file: &FileContext<'_>) -> bool {
-    file.py.imports().iter().any(|import| {
+    file.imports().iter().any(|import| {
         import.from.is_none()
             && import
                 .statement

@@ -20,7 +20,7 @@ fn check(file: &FileContext<'_>) {
         return;
     };
     let py = file.py;
-    let assigned = py.assigned("STATIC_ROOT");
+    let assigned = file.assigned("STATIC_ROOT");
     if !py.source().contains("django.contrib.staticfiles") && assigned.is_empty() {
         return;
     }

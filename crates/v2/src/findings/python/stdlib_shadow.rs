@@ -47,7 +47,7 @@ fn check(file: &FileContext<'_>) {
     if !file.to_python3() {
         return;
     }
-    for import in file.py.imports() {
+    for import in file.imports() {
         let named: Vec<(String, tree_sitter::Node<'_>, bool)> = match &import.from {
             Some((module, node)) => vec![(module.clone(), *node, true)],
             None => import

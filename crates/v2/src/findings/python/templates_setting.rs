@@ -32,7 +32,7 @@ fn check(file: &FileContext<'_>) {
     let line = OLD
         .iter()
         .find_map(|name| {
-            py.assigned(name)
+            file.assigned(name)
                 .first()
                 .map(|assign| py.line(assign.statement))
         })
@@ -44,12 +44,12 @@ fn check(file: &FileContext<'_>) {
     };
     let mut own = Vec::new();
     let mut custom_loader = false;
-    for assign in py.assigned("TEMPLATE_CONTEXT_PROCESSORS") {
+    for assign in file.assigned("TEMPLATE_CONTEXT_PROCESSORS") {
         if let Some(value) = assign.value {
             own.extend(crate::facts::strings(py, value));
         }
     }
-    for assign in py.assigned("TEMPLATE_LOADERS") {
+    for assign in file.assigned("TEMPLATE_LOADERS") {
         if let Some(value) = assign.value {
             custom_loader |= crate::facts::strings(py, value).iter().any(|loader| {
                 ![
@@ -115,7 +115,7 @@ fn check(file: &FileContext<'_>) {
 
 /// Whether this or another file of the settings assigns a name.
 pub(super) fn any_settings_assign(file: &FileContext<'_>, name: &str) -> bool {
-    if !file.py.assigned(name).is_empty() {
+    if !file.assigned(name).is_empty() {
         return true;
     }
     let Some(project) = &file.facts.project else {

@@ -19,7 +19,7 @@ fn check(file: &FileContext<'_>) {
     }
     let py = file.py;
     let mut known_as_url = None;
-    for import in py.imports() {
+    for import in file.imports() {
         let Some((module, _)) = &import.from else {
             continue;
         };
@@ -102,7 +102,7 @@ fn check(file: &FileContext<'_>) {
 /// `patterns('', …)` becomes a list.
 fn patterns(file: &FileContext<'_>, url: Option<&str>) {
     let py = file.py;
-    for call in py.calls() {
+    for call in file.calls() {
         if call.name != "patterns" {
             continue;
         }
@@ -154,7 +154,7 @@ fn views_by_name(file: &FileContext<'_>) {
     if !py.source().contains("urlpatterns") {
         return;
     }
-    for call in py.calls() {
+    for call in file.calls() {
         let view = match call.name.as_str() {
             "url" => call.positional.get(1).copied(),
             _ => None,
@@ -173,7 +173,7 @@ fn views_by_name(file: &FileContext<'_>) {
             );
         }
     }
-    for call in py.calls() {
+    for call in file.calls() {
         if call.name != "patterns" {
             continue;
         }

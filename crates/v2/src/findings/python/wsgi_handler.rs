@@ -18,7 +18,7 @@ fn check(file: &FileContext<'_>) {
     }
     let py = file.py;
     let mut finding = None;
-    for call in py.calls() {
+    for call in file.calls() {
         if call.name == "django.core.handlers.wsgi.WSGIHandler" && call.positional.is_empty() {
             finding = Some(
                 finding
@@ -52,7 +52,7 @@ fn check(file: &FileContext<'_>) {
     let Some(mut finding) = finding else {
         return;
     };
-    for import in py.imports() {
+    for import in file.imports() {
         if import.from.is_none()
             && let [only] = import.names.as_slice()
             && only.name == "django.core.handlers.wsgi"

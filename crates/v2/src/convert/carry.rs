@@ -1,0 +1,261 @@
+//! V2's hooks in their new places: the deploy hook is divided, an environment is kept apart from what is done, and secrets are made whole.
+
+use super::draft::Draft;
+use super::scripts::carried;
+use crate::facts::{Hook, HookState, SOURCE_DIR};
+use crate::findings::tree::secrets_file::{Maker, maker};
+use crate::options::{Options, Version};
+use crate::shell::{self, Unit, UnitKind};
+
+/// What the conversion does with a hook of V2; `None` when it has no place on V3.
+pub(crate) fn hook_target(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "pre_build" => "carries it over to the pre_build hook, which finds the sources in /tmp/src",
+        "build" | "prepare" => "carries it over to the build hook",
+        "deploy" => {
+            "carries it over to the deploy hook, with what collects static files in the build hook and what migrates in the migrate hook"
+        }
+        name if name.starts_with("pre_start") => {
+            "carries it over: exports to deploy_env, anything else to the deploy hook"
+        }
+        _ => return None,
+    })
+}
+
+/// Pieces of the hooks that are put together.
+#[derive(Default)]
+pub(super) struct Pieces {
+    pub(super) pre_build: Vec<String>,
+    pub(super) build: Vec<String>,
+    pub(super) deploy: Vec<String>,
+    pub(super) deploy_env: Vec<String>,
+    pub(super) migrate: Vec<String>,
+    /// Whether a hook of V2 collected static files or migrated.
+    pub(super) collects: bool,
+    pub(super) migrates: bool,
+}
+
+/// Carries all hooks over that V2 ran.
+pub(super) fn carry_all(
+    draft: &mut Draft<'_>,
+    hooks: &[Hook],
+    options: &Options,
+    renames: &[(String, String)],
+) -> Pieces {
+    let mut pieces = Pieces::default();
+    for hook in hooks.iter().filter(|hook| hook.state == HookState::Live) {
+        carry(draft, &mut pieces, hook, options, renames);
+    }
+    pieces
+}
+
+fn carry(
+    draft: &mut Draft<'_>,
+    pieces: &mut Pieces,
+    hook: &Hook,
+    options: &Options,
+    renames: &[(String, String)],
+) {
+    if hook_target(&hook.name).is_none() {
+        return;
+    }
+    let Some(text) = draft.tree.text(&hook.path) else {
+        return;
+    };
+    let from = format!("# From {}:\n", hook.path);
+    // A script in another language stays a file of its own.
+    if hook.interpreter.is_some() {
+        let copy = format!(".s2i/v2_hooks/{}", hook.name);
+        draft.create(
+            &copy,
+            carried(&text, renames),
+            true,
+            format!(
+                "the hook {} is no shell script: it is called as it is",
+                hook.name
+            ),
+        );
+        let place = if hook.name == "pre_build" {
+            "/tmp/src/"
+        } else {
+            SOURCE_DIR
+        };
+        let call = format!("{from}{place}{copy} || exit $?\n");
+        match hook.name.as_str() {
+            "pre_build" => pieces.pre_build.push(call),
+            "build" | "prepare" => pieces.build.push(call),
+            _ => pieces.deploy.push(call),
+        }
+        return;
+    }
+    let text = carried(&text, renames);
+    let text = text.strip_prefix("#!").map_or(text.as_str(), |rest| {
+        rest.split_once('\n').map_or("", |(_, rest)| rest)
+    });
+    if hook.name.starts_with("pre_start") && is_exports(text) {
+        pieces
+            .deploy_env
+            .push(format!("{from}{}", text.trim_start_matches('\n')));
+        return;
+    }
+    let text = text.trim_start_matches('\n');
+    match hook.name.as_str() {
+        "pre_build" => pieces.pre_build.push(wrap(&from, text)),
+        "build" | "prepare" => {
+            pieces.collects |= text.contains("collectstatic");
+            pieces.build.push(wrap(&from, text));
+        }
+        _ => {
+            let parts = divide(text, renames);
+            if let Some(build) = parts.build {
+                pieces.collects = true;
+                pieces.build.push(wrap(&from, &build));
+            }
+            if let Some(migrate) = parts.migrate {
+                pieces.migrates = true;
+                pieces.migrate.push(wrap(&from, &modern(&migrate, options)));
+            }
+            if let Some(deploy) = parts.deploy {
+                pieces.deploy.push(wrap(&from, &modern(&deploy, options)));
+            }
+        }
+    }
+}
+
+/// A subshell: `exit` within ends the carried part only, and it starts where V2 started hooks.
+fn wrap(from: &str, text: &str) -> String {
+    format!(
+        "{from}(\ncd \"${{OPENSHIFT_HOMEDIR:-/opt/app-root/}}\" || exit 1\n{}\n) || exit $?\n",
+        text.trim_end()
+    )
+}
+
+/// Commands of old Djangos by their new names.
+fn modern(text: &str, options: &Options) -> String {
+    if options.django >= Version::new(1, 9) {
+        text.replace("syncdb", "migrate --run-syncdb")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Whether a script only gives values to variables.
+fn is_exports(text: &str) -> bool {
+    shell::units(text).is_some_and(|units| {
+        units
+            .iter()
+            .all(|unit| matches!(unit.kind, UnitKind::Silent | UnitKind::Setup))
+            && units.iter().any(|unit| unit.kind == UnitKind::Setup)
+    })
+}
+
+#[derive(Default)]
+struct Parts {
+    build: Option<String>,
+    migrate: Option<String>,
+    deploy: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Build,
+    Migrate,
+    Deploy,
+}
+
+/// Divides a deploy hook. One that is not understood stays whole.
+fn divide(text: &str, renames: &[(String, String)]) -> Parts {
+    let Some(units) = shell::units(text) else {
+        return Parts {
+            deploy: Some(text.to_owned()),
+            ..Parts::default()
+        };
+    };
+    let mut outputs: [(Place, String, bool); 3] = [
+        (Place::Build, String::new(), false),
+        (Place::Migrate, String::new(), false),
+        (Place::Deploy, String::new(), false),
+    ];
+    let mut waiting = String::new();
+    for unit in units {
+        match unit.kind {
+            // What stands before a command belongs to it.
+            UnitKind::Silent | UnitKind::Message => waiting.push_str(&unit.text),
+            UnitKind::Setup => {
+                for (_, output, _) in &mut outputs {
+                    output.push_str(&waiting);
+                    output.push_str(&unit.text);
+                }
+                waiting.clear();
+            }
+            UnitKind::Command => {
+                let place = place(&unit);
+                let text = match maker(&unit.text) {
+                    Some(maker) => secrets(&maker, renames),
+                    None => unit.text.clone(),
+                };
+                for (which, output, used) in &mut outputs {
+                    if *which == place {
+                        output.push_str(&waiting);
+                        output.push_str(&text);
+                        *used = true;
+                    }
+                }
+                waiting.clear();
+            }
+        }
+    }
+    let mut parts = Parts::default();
+    for (place, output, used) in outputs {
+        let output = used.then_some(output);
+        match place {
+            Place::Build => parts.build = output,
+            Place::Migrate => parts.migrate = output,
+            Place::Deploy => parts.deploy = output,
+        }
+    }
+    parts
+}
+
+/// Where a command goes. One that does several things stays in the deploy hook.
+fn place(unit: &Unit) -> Place {
+    let code: String = unit
+        .text
+        .lines()
+        .filter(|line| {
+            let line = line.trim_start();
+            !line.starts_with('#') && !line.starts_with("echo")
+        })
+        .collect::<Vec<_>>()
+        .join("\n");
+    let is_django =
+        code.contains("manage.py") || code.contains("django-admin") || code.contains("manage ");
+    let collects = is_django && code.contains("collectstatic");
+    let migrates = is_django && (code.contains("migrate") || code.contains("syncdb"));
+    let commands = code.matches("manage.py").count() + code.matches("django-admin").count();
+    let mentions = usize::from(collects) + usize::from(migrates);
+    let others = code.contains("manage.py")
+        && commands
+            > code.matches("collectstatic").count()
+                + code.matches("migrate").count()
+                + code.matches("syncdb").count()
+                + code.matches("-f ").count()
+                + code.matches("-e ").count();
+    match (collects, migrates) {
+        _ if mentions != 1 || others => Place::Deploy,
+        (true, _) => Place::Build,
+        _ => Place::Migrate,
+    }
+}
+
+/// Secrets that are made once, whole or not at all, and that have to be readable.
+fn secrets(maker: &Maker, renames: &[(String, String)]) -> String {
+    let mut command = maker.command.clone();
+    for (old, new) in renames {
+        command = command.replace(old.as_str(), new);
+    }
+    let file = &maker.file;
+    format!(
+        "secrets={file}\nmkdir -p \"$(dirname \"$secrets\")\"\nif [ ! -s \"$secrets\" ]; then\n    echo \"Making $secrets\"\n    # Beside it first: a failure must not leave a file that looks like secrets.\n    if ! (umask 007 && {command} > \"$secrets.$$\") || [ ! -s \"$secrets.$$\" ]; then\n        rm -f \"$secrets.$$\"\n        echo \"ERROR: $secrets could not be made.\" >&2\n        exit 1\n    fi\n    mv -f \"$secrets.$$\" \"$secrets\" || exit 1\nfi\n# Without it the application would go on with a key that everybody knows.\nif [ ! -r \"$secrets\" ]; then\n    echo \"ERROR: $secrets cannot be read by $(id -u).\" >&2\n    exit 1\nfi\n"
+    )
+}
