@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use serde_json::{Value, json};
 use tokio::io::AsyncRead;
 
 use crate::node::NodeBackend;
@@ -150,6 +151,36 @@ pub enum RegistryError {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+impl RegistryError {
+    /// What a server says about an image that could not be read for this reason: a `Status`.
+    pub fn status(&self, reference: &str) -> Value {
+        let (reason, code, message) = match self {
+            Self::NotFound(_) => (
+                "NotFound",
+                404,
+                format!("dockerimage.image.openshift.io {reference:?} not found"),
+            ),
+            Self::Unauthorized(_) => (
+                "Unauthorized",
+                401,
+                format!("you may not have access to the container image {reference:?}"),
+            ),
+            other => (
+                "InternalError",
+                500,
+                format!("Internal error occurred: {reference}: {other}"),
+            ),
+        };
+        json!({
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            "reason": reason,
+            "code": code,
+        })
+    }
 }
 
 /// Reads images from registries, for imports.

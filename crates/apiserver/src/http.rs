@@ -13,6 +13,7 @@ pub(crate) mod openapi;
 mod openapi_v2;
 pub(crate) mod patch;
 mod port_forward;
+mod processed;
 pub(crate) mod projects;
 pub(crate) mod protobuf;
 pub(crate) mod request;
@@ -169,6 +170,9 @@ async fn dispatch(
         return projects::handle(app, call, target, verb);
     }
     if let Some(answer) = images::handle(app, call, target, verb).await? {
+        return Ok(answer);
+    }
+    if let Some(answer) = processed::handle(call, target, verb)? {
         return Ok(answer);
     }
     if let Some(answer) = oauth::own_tokens(app, call, target, verb)? {

@@ -15,6 +15,7 @@ mod identity;
 mod images;
 mod metadata;
 mod node;
+mod processing;
 mod quantity;
 mod rules;
 mod selector;

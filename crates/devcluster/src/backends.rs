@@ -11,6 +11,7 @@ use openshifter_apiserver::{
 };
 
 use crate::builds::{Builder, LogPart, Upload};
+use crate::elsewhere::{self, Secrets};
 use crate::images::{ImageError, Images};
 
 /// Builds as the API server sees them.
@@ -72,7 +73,7 @@ impl BuildBackend for Builds {
     }
 }
 
-/// The registries that this cluster reaches: the built-in images' and its own.
+/// The registries that this cluster reaches: the built-in images', its own, and those on loopback addresses.
 #[derive(Debug)]
 pub(crate) struct OwnRegistries {
     images: Images,
@@ -91,6 +92,22 @@ impl OwnRegistries {
     pub(crate) fn connect(&self, store: Store) {
         // Called once.
         let _ = self.store.set(store);
+    }
+
+    async fn read(&self, request: &RemoteImageRequest) -> Result<RemoteImage, RegistryError> {
+        let reference = &request.reference;
+        let store = self
+            .store
+            .get()
+            .filter(|_| elsewhere::repository(reference).is_some());
+        let Some(store) = store else {
+            return self.find(reference);
+        };
+        let secrets = Secrets::Project(&request.namespace);
+        let found =
+            elsewhere::fetch(&self.images, store, reference, request.insecure, &secrets).await?;
+        elsewhere::remote_image(&self.images, &found)
+            .ok_or_else(|| RegistryError::NotFound(format!("{reference} has no manifest")))
     }
 
     fn find(&self, reference: &str) -> Result<RemoteImage, RegistryError> {
@@ -122,7 +139,7 @@ impl Registries for OwnRegistries {
         &self,
         request: RemoteImageRequest,
     ) -> BoxFuture<'_, Result<RemoteImage, RegistryError>> {
-        async move { self.find(&request.reference) }.boxed()
+        async move { self.read(&request).await }.boxed()
     }
 
     fn tags(
@@ -132,6 +149,11 @@ impl Registries for OwnRegistries {
         _namespace: String,
     ) -> BoxFuture<'_, Result<Vec<String>, RegistryError>> {
         async move {
+            if elsewhere::repository(&repository).is_some() {
+                return Err(RegistryError::Unsupported(
+                    "imports of whole repositories of other registries".to_owned(),
+                ));
+            }
             let names = self.images.names();
             let tags: Vec<String> = names
                 .iter()

@@ -33,9 +33,14 @@
 //! | `openshifter.test/s2i-python:1` | `python` | S2I builder: pip into a virtual environment, then gunicorn, app.sh, app.py or manage.py |
 //! | `openshifter.test/postgresql:1` | `postgresql` | a PostgreSQL server with the variables of OpenShift's images |
 //!
-//! Builds have the Source strategy: of a folder of this machine (`file://`), of a Git repository
-//! (http, https), or of an upload. An image with S2I scripts runs its `assemble`; on others the source is
-//! laid over the image as it is. Containers of a build have the machine's network and pip's settings.
+//! Builds take their source from a folder of this machine (`file://`), a Git repository (http, https), or an
+//! upload. With the Source strategy an image with S2I scripts runs its `assemble`; on others the source is
+//! laid over the image as it is. The Docker strategy builds Dockerfiles, inline ones too. Containers of a
+//! build have the machine's network and pip's settings.
+//!
+//! Images of other registries are imported into streams and pulled by pods when these registries are on this
+//! machine's loopback addresses; over plain HTTP by an import only with `importPolicy.insecure`, by nodes
+//! always, as container runtimes do there. Credentials come from pull secrets.
 //!
 //! # What differs from a genuine cluster
 //!
@@ -49,8 +54,15 @@
 //!   backends or a wildcard policy are not admitted.
 //! - An image that is not built on one of the built-in ones is kept by the registry and not run: the
 //!   node lends containers the machine's programs, and has no root file systems of others.
-//! - There are no pods of builds. Dockerfiles are not built; inputs from images, secrets and config maps,
-//!   variables from elsewhere and incremental builds are not there: a build that asks for the former fails.
+//! - There are no pods of builds. Inputs from images, secrets and config maps, build arguments and variables
+//!   from elsewhere make a build fail; incremental builds are not there.
+//! - Of Dockerfiles those with one stage are built, of FROM, COPY, RUN, ENV, WORKDIR, USER, EXPOSE, LABEL, CMD
+//!   and ENTRYPOINT without options or patterns; all others make the build fail before anything is run. RUN
+//!   runs as the project's user, not as root: it may write to what the Dockerfile has copied or made by WORKDIR
+//!   and to what the base image lets its group write to; what it leaves in `/tmp` is gone. All becomes one layer.
+//! - Registries elsewhere than on loopback addresses are not reached. Imports of whole repositories of other
+//!   registries are refused, imports on a schedule are not there, and an import fetches the layers at once.
+//! - Templates are processed (`processedtemplates`); a TemplateInstance is kept and makes nothing.
 //! - The registry removes no blobs, and knows no schema 1 and no signatures.
 //! - Files of ConfigMap and Secret volumes are written when a pod starts and not afterwards.
 //! - What the node cannot run (hostPath volumes, host namespaces, privileged and sidecar containers)
@@ -64,6 +76,7 @@ mod catalogue;
 mod cluster;
 mod config;
 mod controllers;
+mod elsewhere;
 mod error;
 mod images;
 mod node;

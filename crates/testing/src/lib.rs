@@ -1,11 +1,12 @@
 //! What end-to-end tests stand on, whatever the clusters are: the program under test as a process, `kubectl` and
-//! projects as it sees them, small applications, trees of files described without the program under test, a
+//! projects as it sees them, small applications, a Git server, trees of files described without the program under test, a
 //! pseudo-terminal, and a watch over secrets.
 //!
 //! Everything here fails a test by panicking, and says why.
 
 mod app;
 mod command;
+mod git;
 mod kubectl;
 mod project;
 mod relay;
@@ -18,6 +19,7 @@ mod watch;
 
 pub use app::{Containers, claim, config};
 pub use command::{closed_port, run, tools};
+pub use git::GitServer;
 pub use kubectl::{Kubectl, items};
 pub use project::Project;
 pub use relay::Relay;

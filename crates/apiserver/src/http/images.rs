@@ -21,9 +21,6 @@ pub(crate) async fn handle(
     target: &Target,
     verb: Verb,
 ) -> Result<Option<Answer>, ApiError> {
-    if target.kind.group == "template.openshift.io" && target.kind.plural == "processedtemplates" {
-        return Err(ApiError::not_implemented("the processing of templates"));
-    }
     if target.kind.group != GROUP {
         return Ok(None);
     }

@@ -187,7 +187,7 @@ async fn fetch(
         let outcome = match remote {
             Ok(remote) => objects(&wanted, remote),
             Err(RegistryError::Unsupported(what)) => return Err(ApiError::not_implemented(&what)),
-            Err(error) => Err(failure(&wanted.reference, &error)),
+            Err(error) => Err(error.status(&wanted.reference)),
         };
         all.push(Found { wanted, outcome });
     }
@@ -215,7 +215,7 @@ fn objects(wanted: &Wanted, remote: RemoteImage) -> Result<Vec<Value>, Value> {
                 }
                 object
             })
-            .map_err(|error| failure(&wanted.reference, &RegistryError::Other(error.to_string())))
+            .map_err(|error| RegistryError::Other(error.to_string()).status(&wanted.reference))
     };
     let whole = object(&remote)?;
     if whole["dockerImageManifests"].is_null() {
@@ -240,7 +240,7 @@ fn objects(wanted: &Wanted, remote: RemoteImage) -> Result<Vec<Value>, Value> {
         .map(|part| vec![part])
         .ok_or_else(|| {
             let why = format!("the index holds no image for linux/{machine}");
-            failure(&wanted.reference, &RegistryError::Other(why))
+            RegistryError::Other(why).status(&wanted.reference)
         })
 }
 
@@ -258,7 +258,7 @@ async fn fetch_repository(
     let mut tags = match tags {
         Ok(tags) => tags,
         Err(RegistryError::Unsupported(what)) => return Err(ApiError::not_implemented(&what)),
-        Err(error) => return Ok((json!({"status": failure(name, &error)}), Vec::new())),
+        Err(error) => return Ok((json!({"status": error.status(name)}), Vec::new())),
     };
     // The newest are worth most: `latest`, then by falling names.
     tags.sort_by(|a, b| (*b == "latest").cmp(&(*a == "latest")).then(b.cmp(a)));
@@ -282,33 +282,6 @@ async fn fetch_repository(
 
 fn success() -> Value {
     json!({"metadata": {}, "status": "Success"})
-}
-
-fn failure(reference: &str, error: &RegistryError) -> Value {
-    let (reason, code, message) = match error {
-        RegistryError::NotFound(_) => (
-            "NotFound",
-            404,
-            format!("dockerimage.image.openshift.io {reference:?} not found"),
-        ),
-        RegistryError::Unauthorized(_) => (
-            "Unauthorized",
-            401,
-            format!("you may not have access to the container image {reference:?}"),
-        ),
-        other => (
-            "InternalError",
-            500,
-            format!("Internal error occurred: {reference}: {other}"),
-        ),
-    };
-    json!({
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": reason,
-        "code": code,
-    })
 }
 
 /// An entry of `status.images`.

@@ -10,3 +10,4 @@ mod images;
 mod kube_client;
 mod kubectl;
 mod recorded;
+mod templates;

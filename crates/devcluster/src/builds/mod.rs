@@ -1,6 +1,7 @@
 //! Builds: sources fetched or uploaded, an image made of them, pushed to the cluster's registry and
 //! tagged; with a log that can be followed and an end that can be brought about.
 
+mod dockerfile;
 mod git;
 mod inputs;
 mod log;

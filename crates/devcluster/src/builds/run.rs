@@ -2,17 +2,22 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Builder;
+use super::dockerfile::{self, Dockerfile, Job};
 use super::log::{Log, snippet};
 use super::output::{self, Output};
 use super::s2i;
 use super::source::{self, Source};
 use super::status::{self, End, Failure, finish};
+use crate::elsewhere::{self, Secrets};
 use crate::images::{BuildRequest, Image, Written};
 use crate::object::{self, list, text};
+
+const SOURCE: &str = "sourceStrategy";
+const DOCKER: &str = "dockerStrategy";
 
 /// Runs a build and writes its status. What a stop of the cluster ends is left as it is.
 pub(super) async fn run(builder: &Builder, build: &Value, cancelled: &CancellationToken) {
@@ -49,20 +54,24 @@ async fn steps(
     cancelled: &CancellationToken,
     log: &Log,
 ) -> Result<Option<(String, String)>, Failure> {
-    let strategy = &build["spec"]["strategy"]["sourceStrategy"];
-    if strategy.is_null() {
+    let Some(strategy) = strategy(build) else {
         let kind = text(build, "/spec/strategy/type");
         return Err(Failure::generic(format!(
-            "this cluster builds with the Source strategy alone, not with {kind}"
+            "this cluster builds with the Source and Docker strategies alone, not with {kind}"
         )));
-    }
+    };
     if let Some(what) = not_implemented(build) {
         return Err(Failure::generic(format!(
             "this cluster does not implement {what} of a build"
         )));
     }
     let output = Output::of(build)?;
-    let base = base_image(builder, build)?;
+    // A Dockerfile says by itself what it starts from, unless the strategy does.
+    let named = &build["spec"]["strategy"][strategy]["from"];
+    let mut base = None;
+    if strategy == SOURCE || !named.is_null() {
+        base = Some(base_image(builder, build, named).await?);
+    }
     status::enter(&builder.inner.store, build, "Running");
 
     let work = tempfile::Builder::new()
@@ -73,19 +82,19 @@ async fn steps(
     let repository = output
         .as_ref()
         .map_or_else(|| object::name(build).to_owned(), Output::repository);
-    let made = if base.config.scripts().is_some() {
-        s2i::assemble(
-            builder,
-            build,
-            &base,
-            &fetched,
-            &repository,
-            work.path(),
-            log,
-        )
-        .await
-    } else {
-        copy(builder, build, &base, &fetched, &repository).await
+    let job = Job {
+        builder,
+        build,
+        work: work.path(),
+        log,
+    };
+    let made = match base {
+        base if strategy == DOCKER => docker(&job, base, &fetched, &repository).await,
+        Some(base) if base.config.scripts().is_some() => {
+            s2i::assemble(&job, &base, &fetched, &repository).await
+        }
+        Some(base) => copy(builder, build, &base, &fetched, &repository).await,
+        None => Err(Failure::generic("the strategy names no image to build on")),
     };
     let made = made?;
     post_commit(builder, build, &made, work.path(), log).await?;
@@ -104,9 +113,36 @@ async fn steps(
     Ok(result)
 }
 
+/// The builder of Dockerfiles. `base` is what the strategy puts in the place of the first line's image.
+async fn docker(
+    job: &Job<'_>,
+    base: Option<Image>,
+    source: &Source,
+    repository: &str,
+) -> Result<Made, Failure> {
+    let dockerfile = Dockerfile::of(job.build, source)?;
+    let base = match base {
+        Some(base) => base,
+        None => {
+            let from = json!({"kind": "DockerImage", "name": dockerfile.from});
+            base_image(job.builder, job.build, &from).await?
+        }
+    };
+    dockerfile::build(job, &dockerfile, &base, source, repository).await
+}
+
+/// The strategy of a build, if it is one that is known here.
+fn strategy(build: &Value) -> Option<&'static str> {
+    [SOURCE, DOCKER]
+        .into_iter()
+        .find(|known| !build["spec"]["strategy"][*known].is_null())
+}
+
 /// What a build asks for that is not done here. To leave it out would make another image.
 fn not_implemented(build: &Value) -> Option<&'static str> {
-    let strategy = &build["spec"]["strategy"]["sourceStrategy"];
+    let strategies = &build["spec"]["strategy"];
+    let is_source = !strategies[SOURCE].is_null();
+    let strategy = &strategies[if is_source { SOURCE } else { DOCKER }];
     let source = &build["spec"]["source"];
     let env = list(strategy, "/env");
     [
@@ -119,6 +155,14 @@ fn not_implemented(build: &Value) -> Option<&'static str> {
             "scripts of another address",
         ),
         (!list(strategy, "/volumes").is_empty(), "the volumes"),
+        (
+            !list(strategy, "/buildArgs").is_empty(),
+            "the build arguments",
+        ),
+        (
+            is_source && !source["dockerfile"].is_null(),
+            "the Dockerfile beside the Source strategy",
+        ),
         (!list(source, "/images").is_empty(), "the image sources"),
         (!list(source, "/secrets").is_empty(), "the secrets"),
         (!list(source, "/configMaps").is_empty(), "the config maps"),
@@ -129,8 +173,7 @@ fn not_implemented(build: &Value) -> Option<&'static str> {
 }
 
 /// The image that a build starts from.
-fn base_image(builder: &Builder, build: &Value) -> Result<Image, Failure> {
-    let from = &build["spec"]["strategy"]["sourceStrategy"]["from"];
+async fn base_image(builder: &Builder, build: &Value, from: &Value) -> Result<Image, Failure> {
     let store = &builder.inner.store;
     let reference =
         crate::controllers::resolve(store, object::namespace(build), from).ok_or_else(|| {
@@ -140,19 +183,26 @@ fn base_image(builder: &Builder, build: &Value) -> Result<Image, Failure> {
                 format!("the base image {} does not exist", text(from, "/name")),
             )
         })?;
-    builder.inner.images.find(&reference).map_err(|error| {
+    let failed = |error: &dyn std::fmt::Display| {
         Failure::new(
             "PullBuilderImageFailed",
             "Failed pulling builder image.",
             error.to_string(),
         )
-    })
+    };
+    let images = &builder.inner.images;
+    let secrets = Secrets::Project(object::namespace(build));
+    let reference = elsewhere::here(images, store, &reference, true, &secrets)
+        .await
+        .map_err(|error| failed(&error))?;
+    images.find(&reference).map_err(|error| failed(&error))
 }
 
 /// Environment that the strategy names.
 pub(super) fn strategy_env(build: &Value) -> Vec<(String, String)> {
-    list(build, "/spec/strategy/sourceStrategy/env")
+    [SOURCE, DOCKER]
         .iter()
+        .flat_map(|kind| list(&build["spec"]["strategy"][*kind], "/env"))
         .map(|one| {
             (
                 text(one, "/name").to_owned(),

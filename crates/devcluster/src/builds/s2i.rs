@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::Builder;
+use super::dockerfile::Job;
 use super::log::Log;
 use super::run::{Made, build_env, build_labels, strategy_env};
 use super::source::Source;
@@ -32,14 +33,17 @@ const DEFAULT_UID: u32 = 1001;
 
 /// Runs `assemble` and makes the image.
 pub(super) async fn assemble(
-    builder: &Builder,
-    build: &Value,
+    job: &Job<'_>,
     base: &Image,
     source: &Source,
     repository: &str,
-    work: &Path,
-    log: &Log,
 ) -> Result<Made, Failure> {
+    let Job {
+        builder,
+        build,
+        work,
+        log,
+    } = *job;
     let failed = |detail: String| Failure::new("AssembleFailed", "Assemble script failed.", detail);
     let scripts = base
         .config
@@ -194,7 +198,7 @@ pub(super) async fn run_in(
 }
 
 /// An arbitrary user of the project, as its containers have.
-fn identity(builder: &Builder, build: &Value) -> Identity {
+pub(super) fn identity(builder: &Builder, build: &Value) -> Identity {
     let namespace =
         builder
             .inner
@@ -240,7 +244,7 @@ fn environment_file(path: &Path) -> Vec<(String, String)> {
 }
 
 /// The sandbox's user is another one, of group 0.
-fn open_to_group(folder: &Path) -> std::io::Result<()> {
+pub(super) fn open_to_group(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     for entry in fs_err::read_dir(folder)? {
         let entry = entry?;

@@ -58,14 +58,10 @@ pub(super) async fn fetch(
         let revision = git::fetch(&builder.inner.store, build, &into, log).await?;
         set_revision(&builder.inner.store, build, &revision);
         (into, uri.to_owned(), revision)
-    } else if build["spec"]["source"]["dockerfile"].is_null() {
+    } else {
         let into = work.join("empty");
         fs_err::create_dir_all(&into).map_err(|error| Failure::source(error.to_string()))?;
         (into, String::new(), Value::Null)
-    } else {
-        return Err(Failure::source(
-            "this cluster does not build Dockerfiles: it has no means to run them",
-        ));
     };
     let folder = context_folder(&folder, text(build, "/spec/source/contextDir"))?;
     Ok(Source {

@@ -1,14 +1,37 @@
 //! Image streams: tags that name an image of this cluster are imported; references are resolved.
 
-use openshifter_apiserver::{Event, ResourceId, Store};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use openshifter_apiserver::{ApiError, Event, RegistryError, ResourceId, Store};
 use serde_json::{Value, json};
 
 use super::{Context, Controller, Key, Next, Reconciled, queue};
+use crate::elsewhere::{self, Secrets};
+use crate::images::ImageError;
 use crate::object::{self, list, number, resources, text};
 use crate::registry::{self, Pushed};
 
 /// The importer.
-pub(super) struct ImageStreams;
+#[derive(Debug, Default)]
+pub(super) struct ImageStreams {
+    /// What is being fetched from other registries.
+    fetching: Arc<Mutex<HashSet<Wish>>>,
+}
+
+/// A tag that is to be imported.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Wish {
+    namespace: String,
+    stream: String,
+    tag: String,
+    generation: i64,
+    reference: String,
+    insecure: bool,
+}
+
+/// Reference and digest of what a tag leads to, or why it leads nowhere.
+type Found = Result<(String, String), RegistryError>;
 
 impl Controller for ImageStreams {
     fn name(&self) -> &'static str {
@@ -36,80 +59,140 @@ impl Controller for ImageStreams {
             return Ok(Next::Event);
         }
         for tag in list(&stream, "/spec/tags") {
-            let generation = number(tag, "/generation").unwrap_or(1);
-            let tag_name = text(tag, "/name");
-            let done = list(&stream, "/status/tags").iter().any(|entry| {
-                let last = number(entry, "/items/0/generation")
-                    .or_else(|| number(entry, "/conditions/0/generation"));
-                entry["tag"] == tag_name && last.is_some_and(|last| last >= generation)
-            });
-            if done || tag["reference"] == true {
+            let wish = Wish {
+                namespace: namespace.clone(),
+                stream: name.clone(),
+                tag: text(tag, "/name").to_owned(),
+                generation: number(tag, "/generation").unwrap_or(1),
+                reference: text(tag, "/from/name").to_owned(),
+                insecure: tag["importPolicy"]["insecure"] == true,
+            };
+            if tag["reference"] == true || wish.is_done(&stream) {
                 continue;
             }
             let from = &tag["from"];
-            let found: Result<(String, String), String> = match text(from, "/kind") {
-                "DockerImage" => import(context, namespace, name, text(from, "/name")),
+            match text(from, "/kind") {
+                "DockerImage" if elsewhere::repository(&wish.reference).is_some() => {
+                    self.fetch(context, wish);
+                }
+                "DockerImage" => {
+                    let found = import(context, &wish, &wish.reference);
+                    wish.note(&context.store, &found)?;
+                }
                 "ImageStreamTag" | "ImageStreamImage" => {
-                    match resolve(&context.store, namespace, from) {
-                        Some(reference) => Ok((reference.clone(), digest_of(&reference))),
-                        // It comes when the other tag does.
-                        None => continue,
+                    // Without one: it comes when the other tag does.
+                    if let Some(reference) = resolve(&context.store, namespace, from) {
+                        let digest = digest_of(&reference);
+                        wish.note(&context.store, &Ok((reference, digest)))?;
                     }
                 }
-                _ => continue,
-            };
-            context
-                .store
-                .update_status(
-                    &self.resource(),
-                    Some(namespace),
-                    name,
-                    |stream| match &found {
-                        Ok((reference, digest)) => {
-                            add_item(stream, tag_name, reference, digest, generation)
-                        }
-                        Err(why) => {
-                            let condition = json!({
-                                "type": "ImportSuccess",
-                                "status": "False",
-                                "lastTransitionTime": object::now(),
-                                "reason": "NotFound",
-                                "message": why,
-                                "generation": generation,
-                            });
-                            entry(stream, tag_name)["conditions"] = json!([condition]);
-                        }
-                    },
-                )?;
+                _ => {}
+            }
         }
         Ok(Next::Event)
     }
 }
 
-/// Takes an image over into a stream's repository; its reference and digest.
-fn import(
-    context: &Context,
-    namespace: &str,
-    stream: &str,
-    reference: &str,
-) -> Result<(String, String), String> {
+impl ImageStreams {
+    /// Fetches an image from another registry and notes what came of it, unless that is under way.
+    fn fetch(&self, context: &Context, wish: Wish) {
+        let fetching = Arc::clone(&self.fetching);
+        let lock = |set: &Mutex<HashSet<Wish>>, change: &dyn Fn(&mut HashSet<Wish>) -> bool| {
+            change(&mut set.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        if !lock(&fetching, &|set| set.insert(wish.clone())) {
+            return;
+        }
+        let (tasks, stopping) = (context.tasks.clone(), context.stopping.clone());
+        let context = context.clone();
+        let work = async move {
+            let secrets = Secrets::Project(&wish.namespace);
+            let fetched = elsewhere::fetch(
+                &context.images,
+                &context.store,
+                &wish.reference,
+                wish.insecure,
+                &secrets,
+            );
+            let found = match fetched.await {
+                Ok(reference) => import(&context, &wish, &reference),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = wish.note(&context.store, &found) {
+                tracing::debug!(error = error.message(), "an import was not noted");
+            }
+            lock(&fetching, &|set| set.remove(&wish));
+        };
+        tasks.spawn(async move { stopping.run_until_cancelled(work).await });
+    }
+}
+
+impl Wish {
+    /// Whether it was tried: what came of it is in the status.
+    fn is_done(&self, stream: &Value) -> bool {
+        list(stream, "/status/tags").iter().any(|entry| {
+            let last = ["/items/0/generation", "/conditions/0/generation"]
+                .iter()
+                .filter_map(|place| number(entry, place))
+                .max();
+            entry["tag"] == *self.tag && last.is_some_and(|last| last >= self.generation)
+        })
+    }
+
+    /// Writes what came of it into the stream's status, in the words of a genuine server.
+    fn note(&self, store: &Store, found: &Found) -> Result<(), ApiError> {
+        let resource = resources::image_streams();
+        let written = store.update_status(
+            &resource,
+            Some(&self.namespace),
+            &self.stream,
+            |stream| match found {
+                Ok((reference, digest)) => {
+                    add_item(stream, &self.tag, reference, digest, self.generation);
+                }
+                Err(error) => {
+                    let status = error.status(&self.reference);
+                    entry(stream, &self.tag)["conditions"] = json!([{
+                        "type": "ImportSuccess",
+                        "status": "False",
+                        "lastTransitionTime": object::now(),
+                        "reason": status["reason"],
+                        "message": status["message"],
+                        "generation": self.generation,
+                    }]);
+                }
+            },
+        );
+        match written {
+            // The stream went away meanwhile.
+            Err(error) if error.code() == 404 => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
+/// Takes an image that is here over into a stream's repository.
+fn import(context: &Context, wish: &Wish, reference: &str) -> Found {
     let image = context
         .images
         .find(reference)
-        .map_err(|error| error.to_string())?;
-    let (bytes, media_type) = context
-        .images
-        .manifest(&image)
-        .ok_or_else(|| format!("the manifest of {reference} is not here"))?;
+        .map_err(|error| match error {
+            // Its host is one that nothing here leads to.
+            ImageError::Unknown { .. } => RegistryError::Unreachable(error.to_string()),
+            error => RegistryError::NotFound(error.to_string()),
+        })?;
+    let (bytes, media_type) = context.images.manifest(&image).ok_or_else(|| {
+        RegistryError::NotFound(format!("the manifest of {reference} is not here"))
+    })?;
     let pushed = Pushed {
-        namespace,
-        stream,
+        namespace: &wish.namespace,
+        stream: &wish.stream,
         tag: None,
         bytes: &bytes,
         media_type: &media_type,
     };
     registry::import(&context.store, context.images.blobs(), &pushed, &image.id())
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| RegistryError::Other(error.to_string()))?;
     Ok((image.id(), image.digest.to_string()))
 }
 

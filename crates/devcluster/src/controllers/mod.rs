@@ -54,6 +54,9 @@ pub(crate) struct Context {
     pub(crate) volumes: PathBuf,
     pub(crate) images: Images,
     pub(crate) builder: Builder,
+    /// What is done beside the reconciling, awaited when the cluster stops.
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
 }
 
 /// When to look at an object again without an event.
@@ -93,16 +96,18 @@ pub(crate) struct Controllers {
 impl Controllers {
     /// Starts them all.
     pub(crate) fn start(store: &Store, node: &Node, images: Images, builder: Builder) -> Self {
+        let controllers = Self {
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
         let context = Context {
             store: store.clone(),
             node: node.name().to_owned(),
             volumes: node.volumes_folder(),
             images,
             builder,
-        };
-        let controllers = Self {
-            stopping: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            tasks: controllers.tasks.clone(),
+            stopping: controllers.stopping.clone(),
         };
         let all: [Arc<dyn Controller>; 22] = [
             Arc::new(replicas::ReplicaSets),
@@ -120,7 +125,7 @@ impl Controllers {
             Arc::new(endpoints::Services),
             Arc::new(endpoints::Orphans),
             Arc::new(routes::Routes),
-            Arc::new(image_streams::ImageStreams),
+            Arc::new(image_streams::ImageStreams::default()),
             Arc::new(image_triggers::ImageTriggers::Deployments),
             Arc::new(image_triggers::ImageTriggers::StatefulSets),
             Arc::new(image_triggers::ImageTriggers::DaemonSets),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::agent;
+use crate::elsewhere;
 use crate::registry::{
     Blobs, Descriptor, Digest, Manifest, OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST,
 };
@@ -144,6 +145,11 @@ impl Images {
         &self.blobs
     }
 
+    /// Where images are unpacked.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Finds an image by `repository[:tag]` or `repository@sha256:…`. Tags of image streams are not
     /// known here.
     pub(crate) fn find(&self, reference: &str) -> Result<Image, ImageError> {
@@ -178,8 +184,8 @@ impl Images {
 
     /// The manifest of an image with its type, as its repository has it.
     pub(crate) fn manifest(&self, image: &Image) -> Option<(Vec<u8>, String)> {
-        match internal(&image.repository) {
-            Some(repository) => self.blobs.manifest(repository, &image.digest),
+        match place(&image.repository) {
+            Some(repository) => self.blobs.manifest(&repository, &image.digest),
             None => Some((
                 self.blobs.read(&image.digest).ok()?,
                 OCI_MANIFEST.to_owned(),
@@ -197,17 +203,21 @@ impl Images {
 
     /// An image that was pushed to the registry.
     fn pushed(&self, reference: &str, repository: &str, digest: &str) -> Result<Image, ImageError> {
-        let path = internal(repository).ok_or_else(|| unknown(reference))?;
-        let missing = || ImageError::NoManifest {
-            repository: path.to_owned(),
-            digest: digest.to_owned(),
+        let path = place(repository).ok_or_else(|| unknown(reference))?;
+        let missing = || match internal(repository) {
+            Some(path) => ImageError::NoManifest {
+                repository: path.to_owned(),
+                digest: digest.to_owned(),
+            },
+            // What was not fetched before.
+            None => unknown(reference),
         };
         let damaged = |why: String| ImageError::Damaged {
             reference: reference.to_owned(),
             why,
         };
         let parsed: Digest = digest.parse().map_err(|_| missing())?;
-        let (bytes, media_type) = self.blobs.manifest(path, &parsed).ok_or_else(missing)?;
+        let (bytes, media_type) = self.blobs.manifest(&path, &parsed).ok_or_else(missing)?;
         let (manifest, _) =
             Manifest::parse(&bytes, &media_type).map_err(|error| damaged(error.to_string()))?;
         match manifest {
@@ -319,6 +329,13 @@ pub(crate) fn internal(repository: &str) -> Option<&str> {
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
     };
     (good(namespace) && good(name)).then_some(path)
+}
+
+/// Where the blobs of a repository are known, of the cluster's own registry or another one's.
+fn place(repository: &str) -> Option<String> {
+    internal(repository)
+        .map(str::to_owned)
+        .or_else(|| elsewhere::repository(repository))
 }
 
 /// The command that runs a part of the agent inside a sandbox.

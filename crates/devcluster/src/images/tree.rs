@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::layers::{self, LayerError};
-use super::{Image, Images, internal};
+use super::{Image, Images};
 use crate::sandbox::Mount;
 
 /// Folders below which images and containers both have something: taken apart, not taken whole.
@@ -79,7 +79,7 @@ impl Images {
 
     /// Whether an image's files are here.
     pub(crate) fn is_unpacked(&self, image: &Image) -> bool {
-        internal(&image.repository).is_none() || self.folder.join(image.digest.hex()).exists()
+        super::place(&image.repository).is_none() || self.folder.join(image.digest.hex()).exists()
     }
 
     /// An image's files, unpacked if they are not yet. Blocking.

@@ -5,13 +5,14 @@ use serde_json::Value;
 
 use super::Node;
 use super::start::NotStarted;
+use crate::elsewhere::{self, Secrets};
 use crate::images::{Image, internal};
 use crate::object::{self, text};
 use crate::registry::{StreamTag, stream_tag};
 
 impl Node {
     /// The image of a container, or why there is none, in the words of a kubelet.
-    pub(super) fn pull(
+    pub(super) async fn pull(
         &self,
         store: &Store,
         pod: &Value,
@@ -54,6 +55,12 @@ impl Node {
                 )));
             }
         }
+        // Container runtimes take loopback addresses for safe, whatever is spoken there.
+        let resolved = elsewhere::here(images, store, &resolved, true, &Secrets::Pod(pod))
+            .await
+            .map_err(|error| {
+                failed(format!("initializing source docker://{reference}: {error}"))
+            })?;
         let image = images.find(&resolved).map_err(|error| {
             failed(match internal(repository) {
                 Some(_) => format!("initializing source docker://{reference}: {error}"),

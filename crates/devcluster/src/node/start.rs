@@ -57,7 +57,7 @@ impl PodRun {
     ) -> Result<Running, NotStarted> {
         self.refuse_what_is_not_there(container)?;
         let config = &self.node.inner.config;
-        let image = self.node.pull(&self.store, &self.pod, container)?;
+        let image = self.node.pull(&self.store, &self.pod, container).await?;
         self.change(slot, |state| state.image_id = image.id());
         let rootfs = image
             .config

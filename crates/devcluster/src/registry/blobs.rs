@@ -75,6 +75,14 @@ impl Blobs {
         Ok(digest)
     }
 
+    /// Takes over a file of this content (already verified), unless it is here.
+    pub(crate) fn adopt(&self, file: &Path, digest: &Digest) -> io::Result<()> {
+        if self.size(digest).is_some() {
+            return Ok(());
+        }
+        fs_err::rename(file, self.path(digest))
+    }
+
     /// Begins a blob whose digest is known at its end.
     pub(crate) fn writer(&self) -> io::Result<BlobWriter> {
         Ok(BlobWriter {

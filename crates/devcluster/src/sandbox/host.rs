@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use crate::images::Rootfs;
 
 /// Files of `/etc` that programs need and that say nothing about the machine's users.
-const ETC: [&str; 5] = [
+const ETC: [&str; 6] = [
     "/etc/alternatives",
     "/etc/ld.so.cache",
     "/etc/ssl",
     "/etc/localtime",
     "/etc/ca-certificates",
+    // Web servers tell by it what a file is.
+    "/etc/mime.types",
 ];
 
 /// The folders found at start.

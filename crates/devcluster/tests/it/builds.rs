@@ -135,7 +135,7 @@ fn config(source: Value, more: Value) -> Value {
     config
 }
 
-async fn make_config(client: &kube::Client, config: Value) {
+pub(crate) async fn make_config(client: &kube::Client, config: Value) {
     let version = "build.openshift.io/v1";
     make(
         client,
@@ -148,11 +148,11 @@ async fn make_config(client: &kube::Client, config: Value) {
     .await;
 }
 
-fn builds() -> ResourceId {
+pub(crate) fn builds() -> ResourceId {
     ResourceId::new("build.openshift.io", "builds")
 }
 
-fn is_over(build: &Value) -> bool {
+pub(crate) fn is_over(build: &Value) -> bool {
     matches!(
         build["status"]["phase"].as_str(),
         Some("Complete" | "Failed" | "Cancelled")

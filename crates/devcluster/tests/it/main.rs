@@ -8,6 +8,8 @@
 mod bare;
 mod builds;
 mod claims;
+mod dockerfiles;
+mod elsewhere;
 mod exec;
 mod git;
 mod guestbook;
@@ -15,5 +17,6 @@ mod isolation;
 mod node;
 mod registry;
 mod services;
+mod socket;
 mod support;
 mod workloads;

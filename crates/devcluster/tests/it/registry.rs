@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 use crate::support::{Cluster, PATIENCE, make_pod};
 
-const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     let hex = Sha256::digest(bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))
@@ -20,14 +20,14 @@ fn digest(bytes: &[u8]) -> String {
 }
 
 /// A registry's client, over a port of the machine that is forwarded to the registry's pod.
-struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     token: String,
 }
 
 impl Client {
-    async fn of(cluster: &Cluster, user: &str) -> Self {
+    pub(crate) async fn of(cluster: &Cluster, user: &str) -> Self {
         let port = cluster.forward_registry().await;
         Self {
             http: reqwest::Client::builder()
@@ -59,7 +59,7 @@ impl Client {
     }
 
     /// Pushes a blob in one request.
-    async fn push(&self, repository: &str, bytes: &[u8]) -> String {
+    pub(crate) async fn push(&self, repository: &str, bytes: &[u8]) -> String {
         let digest = digest(bytes);
         let answer = self
             .ask(
@@ -74,7 +74,12 @@ impl Client {
         digest
     }
 
-    async fn push_manifest(&self, repository: &str, tag: &str, manifest: &Value) -> (u16, Value) {
+    pub(crate) async fn push_manifest(
+        &self,
+        repository: &str,
+        tag: &str,
+        manifest: &Value,
+    ) -> (u16, Value) {
         let answer = self
             .ask("PUT", &format!("/v2/{repository}/manifests/{tag}"))
             .header("content-type", OCI_MANIFEST)
@@ -89,7 +94,7 @@ impl Client {
 }
 
 /// Layer, configuration and manifest of a small image on the machine's programs.
-fn image(greeting: &str) -> (Vec<u8>, Vec<u8>) {
+pub(crate) fn image(greeting: &str) -> (Vec<u8>, Vec<u8>) {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(greeting.len() as u64);
@@ -111,7 +116,7 @@ fn image(greeting: &str) -> (Vec<u8>, Vec<u8>) {
     (gzip.finish().unwrap(), config.to_string().into_bytes())
 }
 
-fn manifest(layer: &[u8], config: &[u8]) -> Value {
+pub(crate) fn manifest(layer: &[u8], config: &[u8]) -> Value {
     json!({
         "schemaVersion": 2,
         "mediaType": OCI_MANIFEST,
