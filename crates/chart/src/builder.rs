@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    Chart, ChartError, ChartMeta, FileRecord, Manifest, ObjectRecord, Totals, VolumeHelper,
-    VolumeRecord, disk,
-    manifest::{FORMAT, KNOBS, PATH, VALUES},
+    Chart, ChartError, ChartMeta, FileRecord, ImageRecord, Manifest, ObjectRecord, Totals,
+    VolumeHelper, VolumeRecord, disk,
+    manifest::{FORMAT, IMAGES, KNOBS, PATH, VALUES},
     meta::without_credentials,
     names,
     readme::readme,
@@ -52,6 +52,8 @@ pub struct Content<'a> {
     pub unlisted: &'a [Unlisted],
     /// What may be incomplete, for a person.
     pub losses: &'a [String],
+    /// The images; those that are included were written into [`ChartBuilder::images_dir`].
+    pub images: &'a [ImageRecord],
 }
 
 impl Default for Content<'_> {
@@ -66,6 +68,7 @@ impl Default for Content<'_> {
             left_out: &[],
             unlisted: &[],
             losses: &[],
+            images: &[],
         }
     }
 }
@@ -114,6 +117,11 @@ impl ChartBuilder {
     /// The folder of a claim's volume, for [`openshifter_volumes::record`], which makes it.
     pub fn volume_dir(&self, claim: &str) -> PathBuf {
         self.folder.path().join(volume_folder(claim))
+    }
+
+    /// The folder of the images' layout, which whoever has images makes.
+    pub fn images_dir(&self) -> PathBuf {
+        self.folder.path().join(IMAGES)
     }
 
     /// Adds a volume that was recorded in [`ChartBuilder::volume_dir`].
@@ -174,6 +182,16 @@ impl ChartBuilder {
         written.json(KNOBS, &content.knobs)?;
         written.json(VALUES, values)?;
         let volumes = self.write_volumes(&mut written)?;
+        if self.images_dir().is_dir() {
+            for path in disk::files(&self.images_dir())? {
+                let (size, sha256) = disk::digest(&self.images_dir().join(&path))?;
+                written.files.push(FileRecord {
+                    path: format!("{IMAGES}/{path}"),
+                    size,
+                    sha256,
+                });
+            }
+        }
 
         let mut manifest = Manifest {
             format: FORMAT,
@@ -187,7 +205,7 @@ impl ChartBuilder {
             },
             objects,
             volumes,
-            images: Vec::new(),
+            images: content.images.to_vec(),
             left_out: content.left_out.to_vec(),
             unlisted: content.unlisted.to_vec(),
             losses: content.losses.to_vec(),

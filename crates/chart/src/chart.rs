@@ -19,7 +19,7 @@ use crate::{
     builder::volume_folder,
     disk,
     legacy::Legacy,
-    manifest::{FORMAT, KNOBS, PATH, VALUES},
+    manifest::{FORMAT, IMAGES, KNOBS, PATH, VALUES},
     unpack::{is_safe, unpack},
     verify,
 };
@@ -125,6 +125,11 @@ impl Chart {
     /// The chart's folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The folder of the images' layout; there where an image is included.
+    pub fn images_dir(&self) -> PathBuf {
+        self.dir.join(IMAGES)
     }
 
     /// The ledger. For a chart of the prototype it is made from what is there.

@@ -75,6 +75,21 @@ impl Manifest {
                 volume.claim, volume.files, volume.bytes, volume.tree
             )?;
         }
+        if !self.images.is_empty() {
+            writeln!(out, "images: {}", self.images.len())?;
+        }
+        for image in &self.images {
+            write!(out, "  {}: {}", image.name, image.decision)?;
+            if let Some(to) = &image.to {
+                write!(out, " to {to}")?;
+            }
+            match &image.digest {
+                Some(digest) if image.included => {
+                    writeln!(out, ", {} bytes, {digest}", image.bytes)?;
+                }
+                _ => writeln!(out)?,
+            }
+        }
         if !self.left_out.is_empty() {
             writeln!(out, "left out:")?;
         }

@@ -44,7 +44,10 @@ pub use chart::Chart;
 pub use describe::from_yaml;
 pub use error::ChartError;
 pub use legacy::LegacyVolume;
-pub use manifest::{FileRecord, Manifest, ObjectRecord, Totals, VolumeHelper, VolumeRecord};
+pub use manifest::{
+    FileRecord, ImagePlace, ImageRecord, ImageTag, Manifest, ObjectRecord, Totals, VolumeHelper,
+    VolumeRecord,
+};
 pub use meta::ChartMeta;
 pub use unpack::{UnpackLimits, unpack};
 pub use verify::VerifyReport;

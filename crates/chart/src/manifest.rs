@@ -1,5 +1,7 @@
 //! `data/manifest.json`: the ledger of a chart.
 
+use std::fmt;
+
 use openshifter_objects::{LeftOut, ObjectKey, Unlisted};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,9 @@ pub(crate) const PATH: &str = "data/manifest.json";
 pub(crate) const KNOBS: &str = "data/knobs.json";
 /// Where the default values are, exactly: `values.yaml` is for people and helm.
 pub(crate) const VALUES: &str = "data/values.json";
+
+/// Where the images are: an OCI image layout.
+pub(crate) const IMAGES: &str = "data/images";
 
 /// The ledger: everything that is in the chart, and what is not and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +33,9 @@ pub struct Manifest {
     pub objects: Vec<ObjectRecord>,
     /// Every volume.
     pub volumes: Vec<VolumeRecord>,
-    /// Every image: none yet.
+    /// Every image that the application uses.
     #[serde(default)]
-    pub images: Vec<serde_json::Value>,
+    pub images: Vec<ImageRecord>,
     /// What was seen at the source and left out.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,
@@ -127,6 +132,74 @@ pub struct VolumeHelper {
     /// `securityContext` of its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container_security: Option<serde_json::Value>,
+}
+
+/// One image that the application of a chart uses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageRecord {
+    /// What reports call it: `shop/web:latest` for an image of the cluster's registry, else its reference. An image that
+    /// is in the chart has this name in the layout `data/images`.
+    pub name: String,
+    /// Where it comes from, for a person.
+    pub origin: String,
+    /// What was decided: `copy`, `rebuild`, `external` or `map`.
+    pub decision: String,
+    /// The image that takes its place, where that was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Its digest, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Whether its bytes are in the chart.
+    #[serde(default)]
+    pub included: bool,
+    /// Bytes of its blobs, where they are in the chart.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Whether it was in the registry of the source's cluster, and nowhere else.
+    #[serde(default)]
+    pub internal: bool,
+    /// Tags of ImageStreams of the application that lead to it, or that are to; the first tells where its bytes go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<ImageTag>,
+    /// The BuildConfig that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_config: Option<String>,
+    /// Whether that made it from a source that the target can have, too.
+    #[serde(default)]
+    pub rebuildable: bool,
+    /// All that it is called: what `--images` may name it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// Where the objects name it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<ImagePlace>,
+}
+
+/// A tag of an ImageStream of the application.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ImageTag {
+    /// The ImageStream.
+    pub stream: String,
+    /// The tag.
+    pub tag: String,
+}
+
+impl fmt::Display for ImageTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.stream, self.tag)
+    }
+}
+
+/// A place of an object that names an image.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ImagePlace {
+    /// The object.
+    #[serde(flatten)]
+    pub object: ObjectKey,
+    /// The place, as a JSON pointer.
+    pub place: String,
 }
 
 /// One file of a chart.

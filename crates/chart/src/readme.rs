@@ -54,6 +54,26 @@ pub(crate) fn readme(manifest: &Manifest, helm_name: &str) -> String {
             );
         }
     }
+    let included: Vec<_> = manifest
+        .images
+        .iter()
+        .filter(|image| image.included)
+        .collect();
+    if !included.is_empty() {
+        text.push_str(
+            "\n## Images\n\n`data/images` is an OCI image layout. Without openshifter, each is pushed before its application starts, by its\n\
+             name there:\n\n    skopeo copy oci:data/images:NAME docker://REGISTRY/NAMESPACE/STREAM:TAG\n\n\
+             | name | digest |\n| --- | --- |\n",
+        );
+        for image in included {
+            let _ = writeln!(
+                text,
+                "| {} | {} |",
+                cell(&image.name),
+                cell(image.digest.as_deref().unwrap_or_default())
+            );
+        }
+    }
     text.push_str("\n## Objects\n\n");
     for object in &manifest.objects {
         let _ = writeln!(text, "- {}", inline(&object.key.to_string()));

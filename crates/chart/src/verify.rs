@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use openshifter_volumes::{Allow, Progress};
 
-use crate::{Chart, ChartError, FileRecord, disk, manifest::PATH};
+use crate::{
+    Chart, ChartError, FileRecord, disk,
+    manifest::{IMAGES, PATH},
+};
 
 /// What a verification has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,6 +57,7 @@ pub(crate) fn verify(
         }
     }
 
+    let blobs = format!("{IMAGES}/blobs/sha256/");
     for path in disk::files(chart.dir())? {
         report.files += 1;
         if path == PATH {
@@ -77,6 +81,15 @@ pub(crate) fn verify(
             return Err(ChartError::damaged(
                 path,
                 format!("has the SHA-256 {sha256} and not {}", record.sha256),
+            ));
+        }
+        // A blob of an image is named by its digest: who changes both it and the ledger is found here.
+        if let Some(name) = path.strip_prefix(&blobs)
+            && name != sha256
+        {
+            return Err(ChartError::damaged(
+                path.clone(),
+                format!("has the SHA-256 {sha256}, which is not its name"),
             ));
         }
         report.bytes += size;

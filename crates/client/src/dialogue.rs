@@ -184,6 +184,18 @@ pub(crate) fn summary(request: &MigrationRequest, plan: &PlanBody) -> String {
     for (index, step) in plan.steps.iter().enumerate() {
         text.push_str(&format!("  {}. {step}\n", index + 1));
     }
+    // What everybody can pull is no news.
+    let images: Vec<&str> = plan
+        .images
+        .lines()
+        .filter(|line| !line.ends_with(": external"))
+        .collect();
+    if !images.is_empty() {
+        text.push_str("Images:\n");
+    }
+    for line in images {
+        text.push_str(&format!("  {line}\n"));
+    }
     match &plan.deletes {
         Some(deletes) => {
             text.push_str("What is deleted, in this order:\n");

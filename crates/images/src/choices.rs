@@ -1,5 +1,7 @@
 //! `--images`: what the user wants done with which image.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::{ImageReference, ImagesError};
@@ -70,6 +72,62 @@ impl Choices {
     /// Whether nothing was chosen.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The choices as they were given.
+    pub fn texts(&self) -> Vec<String> {
+        self.0.iter().map(|choice| choice.text.clone()).collect()
+    }
+
+    /// What was chosen for an image that is called all these names, with the choice's text. A choice for all images is
+    /// left out where it makes no sense.
+    ///
+    /// # Errors
+    /// When what an image is mapped to cannot be one.
+    pub fn choose(
+        &self,
+        names: &BTreeSet<String>,
+        makes_sense: impl Fn(&Decision) -> bool,
+    ) -> Result<Option<(Decision, String)>, ImagesError> {
+        let mut chosen = None;
+        for choice in &self.0 {
+            if let Some(decision) = choice.decide(names)?
+                && (!choice.is_for_all() || makes_sense(&decision))
+            {
+                chosen = Some((decision, choice.text.clone()));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// The choices that fit none of these images, each with all that it is called: mistyped, perhaps.
+    ///
+    /// # Errors
+    /// When what an image is mapped to cannot be one.
+    pub fn unused(&self, images: &[BTreeSet<String>]) -> Result<Vec<String>, ImagesError> {
+        let mut unused = Vec::new();
+        for choice in &self.0 {
+            let mut fits = choice.is_for_all();
+            for names in images {
+                fits |= choice.decide(names)?.is_some();
+            }
+            if !fits {
+                unused.push(choice.text.clone());
+            }
+        }
+        Ok(unused)
+    }
+}
+
+impl Decision {
+    /// The decision as `--images` names it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Rebuild => "rebuild",
+            Self::External => "external",
+            Self::Map { .. } => "map",
+        }
     }
 }
 
@@ -220,6 +278,32 @@ mod tests {
             Ok(None) => "-".to_owned(),
             Err(error) => error.to_string(),
         }
+    }
+
+    #[test]
+    fn an_image_has_the_last_choice_that_fits_and_what_fits_none_is_told() {
+        let names = |name: &str| BTreeSet::from([name.to_owned()]);
+        let choices =
+            Choices::parse(["external", "copy shop/*", "rebuild:shop/api:1", "map x=y"]).unwrap();
+        let chosen = |name: &str, for_all: bool| {
+            let chosen = choices.choose(&names(name), |_| for_all).unwrap();
+            chosen.map(|(decision, text)| format!("{} ({text})", decision.word()))
+        };
+        assert_eq!(
+            chosen("shop/web:1", true).as_deref(),
+            Some("copy (copy shop/*)")
+        );
+        assert_eq!(
+            chosen("shop/api:1", true).as_deref(),
+            Some("rebuild (rebuild:shop/api:1)")
+        );
+        assert_eq!(
+            chosen("quay.io/a:1", true).as_deref(),
+            Some("external (external)")
+        );
+        assert_eq!(chosen("quay.io/a:1", false), None);
+        let unused = choices.unused(&[names("shop/web:1"), names("shop/api:1")]);
+        assert_eq!(unused.unwrap(), ["map x=y"]);
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl ImagePlan {
             .0
             .iter()
             .zip(used)
-            .filter(|(_, used)| !used)
+            .filter(|(choice, used)| !used && !choice.is_for_all())
             .map(|(choice, _)| choice.text.clone())
             .collect();
         Ok(Self { images, unused })

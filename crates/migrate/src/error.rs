@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use openshifter_chart::ChartError;
 use openshifter_cluster::ClusterError;
+use openshifter_images::ImagesError;
 use openshifter_objects::{KnobError, ObjectKey};
 use openshifter_volumes::{Refusal, VolumeError};
 
@@ -26,6 +27,20 @@ pub enum MigrateError {
         /// What is wrong with it.
         #[source]
         source: ChartError,
+    },
+    /// An image cannot be decided about, read or written.
+    #[error(transparent)]
+    Images(#[from] ImagesError),
+    /// A choice for images fits none.
+    #[error(
+        "`--images {choice}` fits no image of the application{}",
+        shown_images(images)
+    )]
+    UnusedChoice {
+        /// The choice, as it was given.
+        choice: String,
+        /// What there is, with commas.
+        images: String,
     },
     /// A volume could not be read or written.
     #[error("volume {claim}: {what}")]
@@ -186,11 +201,33 @@ pub enum MigrateError {
     NotPossible(String),
 }
 
+fn shown_images(images: &str) -> String {
+    if images.is_empty() {
+        ", which has none".to_owned()
+    } else {
+        format!("; there are {images}")
+    }
+}
+
 impl MigrateError {
+    /// Whether what was asked for is wrong in itself, and not what was found.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::UnusedChoice { .. }
+                | Self::Images(ImagesError::BadChoice { .. } | ImagesError::BadReference { .. })
+        )
+    }
+
     /// What to do next, where there is more to say than the message does.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Cluster(error) | Self::Object { source: error, .. } => error.hint(),
+            Self::Images(error) => crate::images::hint(error),
+            Self::Build { .. } => Some(
+                "mend what it says, or export again with `--images copy`, which takes the image along instead"
+                    .to_owned(),
+            ),
             Self::Chart(error) | Self::OpenChart { source: error, .. } => match error {
                 ChartError::Volume {
                     source: VolumeError::Refused { why, .. },

@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use futures::StreamExt as _;
 use futures::stream;
-use openshifter_chart::{Chart, ChartBuilder, ChartMeta, Content, VolumeHelper, VolumeNote};
+use openshifter_chart::{
+    Chart, ChartBuilder, ChartMeta, Content, ImageRecord, VolumeHelper, VolumeNote,
+};
 use openshifter_cluster::Cluster;
 use openshifter_objects::{Object, Selector};
 use openshifter_refactor::{Choices, Source};
@@ -15,11 +17,15 @@ use openshifter_volumes::Allow;
 use crate::ending::ended;
 use crate::error::Failed;
 use crate::helper::{Helpers, candidates};
+use crate::images::{Landing, adapt, copied_builds, not_worrying};
 use crate::journal::{At, Event};
-use crate::project::{ClaimState, claim_state, definitions, inventory, side};
+use crate::project::{ClaimState, Project, claim_state, definitions, side};
 use crate::quiesce::{self, Quiesced};
 use crate::transfer;
-use crate::{Action, MigrateError, ObjectEntry, Report, Run, VolumeAction, VolumeEntry};
+use crate::{
+    Action, ImageAction, ImageEntry, ImageOptions, MigrateError, ObjectEntry, Report, Run,
+    VolumeAction, VolumeEntry,
+};
 
 /// Volumes that are read or written at the same time. More would share the same wire.
 pub(crate) const VOLUMES_AT_ONCE: usize = 4;
@@ -35,6 +41,8 @@ pub struct ExportOptions {
     pub skip_volumes: BTreeSet<String>,
     /// An image with `sh`, `sleep` and `tar` for helper pods.
     pub helper_image: Option<String>,
+    /// What becomes of the images, and how their registries are reached.
+    pub images: ImageOptions,
     /// Choices for the refactoring.
     pub choices: Choices,
     /// Name of the chart; the project's name otherwise.
@@ -152,7 +160,13 @@ async fn work(
         "reading the objects of {}/{namespace}",
         source.name()
     ));
-    let (inventory, pods) = inventory(source, namespace, options.selector.as_ref()).await?;
+    let project = Project::read(source, namespace, options.selector.as_ref()).await?;
+    let with_images = project.with_images();
+    let Project {
+        application: mut inventory,
+        pods,
+        ..
+    } = project;
     if inventory.objects.is_empty() {
         return Err(MigrateError::Nothing {
             namespace: namespace.to_owned(),
@@ -183,8 +197,27 @@ async fn work(
         namespace: namespace.to_owned(),
         openshift: version.openshift.is_some(),
     };
-    let refactored = openshifter_refactor::refactor(&inventory.objects, &from, &options.choices);
+    let images = crate::images::look_at_source(
+        run,
+        source,
+        namespace,
+        &with_images,
+        &options.images,
+        report,
+    )
+    .await?;
+    inventory.objects.extend(images.streams.iter().cloned());
+    let mut choices = options.choices.clone();
+    choices.copied_builds.extend(copied_builds(&images.records));
+    let mut refactored = openshifter_refactor::refactor(&inventory.objects, &from, &choices);
     report.findings.clone_from(&refactored.findings);
+    not_worrying(&mut report.findings, &images.records);
+    // At a target that is not known, images are named only where others take their place.
+    let landing = Landing {
+        records: images.records.clone(),
+        host: None,
+    };
+    landing.set_values(&mut refactored.values, &refactored.knobs, namespace);
 
     // The archive is packed from a folder, in our own spool; a folder is built beside its final place.
     let spool = run
@@ -320,12 +353,16 @@ async fn work(
         builder.add_volume(claim, &read.recorded, note)?;
     }
 
+    images.take(run, builder.images_dir()).await?;
+    report.images.extend(images.records.iter().map(exported));
     run.progress.stage("writing the chart");
-    let prepared: Vec<Object> = refactored
+    let mut prepared: Vec<Object> = refactored
         .objects
         .iter()
         .map(|entry| entry.object.clone())
         .collect();
+    adapt(&mut prepared, &images.records);
+    landing.set_objects(&mut prepared, &refactored.knobs, namespace);
     let chart = builder.finish(Content {
         raw: &inventory.objects,
         crds: &crds,
@@ -335,6 +372,7 @@ async fn work(
         left_out: &inventory.left_out,
         unlisted: &report.unlisted,
         losses: &report.losses,
+        images: &images.records,
     })?;
     run.progress.stage("verifying the chart");
     // What is at the source is the user's own; an import decides anew.
@@ -361,6 +399,22 @@ async fn work(
             changes: entry.changes,
         }));
     Ok(())
+}
+
+/// The verdict of an export on an image.
+fn exported(record: &ImageRecord) -> ImageEntry {
+    let action = match record.decision.as_str() {
+        "copy" if record.included => ImageAction::Exported,
+        "copy" => ImageAction::Missing,
+        "rebuild" => ImageAction::ToBuild,
+        "map" => ImageAction::Mapped,
+        _ => ImageAction::External,
+    };
+    ImageEntry {
+        bytes: record.bytes,
+        detail: record.to.clone(),
+        ..ImageEntry::of(record, action)
+    }
 }
 
 /// Reads back everything that was written. Long, so it does not hold up the other tasks.

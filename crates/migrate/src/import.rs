@@ -15,11 +15,12 @@ use crate::ending::ended;
 use crate::error::Ended;
 use crate::export::verify;
 use crate::helper::Helpers;
+use crate::images::Landing;
 use crate::journal::{At, Event};
 use crate::project::side;
 use crate::quiesce::{self, Quiesced};
 use crate::undo::Remembered;
-use crate::{MigrateError, Report, Run};
+use crate::{ImageOptions, MigrateError, Report, Run};
 
 mod builds;
 mod crds;
@@ -28,6 +29,7 @@ mod leave;
 mod objects;
 mod prepare;
 mod volumes;
+mod webhooks;
 
 pub(crate) use objects::Verdict;
 
@@ -63,6 +65,8 @@ pub struct ImportOptions {
     pub allow_beyond_project: bool,
     /// What was allowed in volumes when the chart was opened; `resume` opens it again.
     pub allow: Allow,
+    /// What becomes of the images where the chart's own decisions do not hold, and how the target's registry is reached.
+    pub images: ImageOptions,
     /// How long the application may take to be ready.
     pub patience: Duration,
     /// Only says what would be done.
@@ -87,6 +91,7 @@ impl Default for ImportOptions {
             allow_crds: false,
             allow_beyond_project: false,
             allow: Allow::default(),
+            images: ImageOptions::default(),
             patience: Duration::from_secs(600),
             dry_run: false,
         }
@@ -202,7 +207,10 @@ async fn work(
         .state
         .spool()
         .map_err(|source| MigrateError::State { source })?;
-    let mut prepared = prepare::prepare(chart, options, namespace, spool.path()).await?;
+    let records = crate::images::chosen(&chart.manifest().images, &options.images.choices)?;
+    let there = target.namespace_exists(namespace).await?;
+    let landing = Landing::of(target, namespace, there, records).await?;
+    let mut prepared = prepare::prepare(chart, options, namespace, spool.path(), &landing).await?;
     if !jobs::can_suspend(&target.version().await?.kubernetes) {
         jobs::hold_without_suspend(&mut prepared.objects, &mut prepared.findings);
     }
@@ -212,7 +220,6 @@ async fn work(
 
     run.progress
         .stage(&format!("looking at {}/{namespace}", target.name()));
-    let there = target.namespace_exists(namespace).await?;
     leave::check(&prepared, options)?;
     crds::check(target, &prepared, options).await?;
     let decided = objects::decide(
@@ -222,6 +229,16 @@ async fn work(
         there,
         &prepared.objects,
         options.existing,
+    )
+    .await?;
+    let images = crate::images::look_at_target(
+        run,
+        chart,
+        target,
+        namespace,
+        there,
+        &landing,
+        (&options.images, options.existing),
     )
     .await?;
     let work = Work {
@@ -239,6 +256,7 @@ async fn work(
         volumes::all_new(&prepared)
     };
     if options.dry_run {
+        images.dry_run(report);
         objects::dry_run(target, namespace, there, &decided, report).await?;
         volumes::dry_run(&decided_volumes, report);
         return Ok(());
@@ -265,10 +283,26 @@ async fn work(
     run.progress.stage("creating the objects, stopped");
     let (now, later): (Vec<_>, Vec<_>) =
         decided.into_iter().partition(|decided| !decided.is_later());
-    objects::carry_out(run, target, namespace, now.iter(), report, true).await?;
+    // Images first: a build or a trigger of what comes after them may start something.
+    let is_stream =
+        |decided: &&objects::Decided| decided.object.is("image.openshift.io", "ImageStream");
+    let streams = now.iter().filter(is_stream);
+    objects::carry_out(run, target, namespace, streams, report, true).await?;
+    images.give(run, target, namespace, report).await?;
+    let others = now.iter().filter(|decided| !is_stream(decided));
+    objects::carry_out(run, target, namespace, others, report, true).await?;
+    webhooks::tell(target, namespace, &now, report);
 
     // Before the data: a helper pod is best made of the application's own image, which may have to be built here.
-    builds::run(run, target, namespace, &prepared.objects, report).await?;
+    builds::run(
+        run,
+        target,
+        namespace,
+        &prepared.objects,
+        &landing.records,
+        report,
+    )
+    .await?;
     let objects = builds::with_images(target, namespace, &prepared.objects).await?;
     let work = Work {
         objects: &objects,

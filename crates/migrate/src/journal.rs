@@ -105,6 +105,18 @@ pub enum Event {
         /// Its resourceVersion afterwards.
         resource_version: String,
     },
+    /// An image is pushed, and a tag of an ImageStream of the target made to lead to it.
+    ImagePushing {
+        /// The ImageStream.
+        stream: String,
+        /// The tag.
+        tag: String,
+        /// The image's digest.
+        image: String,
+        /// The digest that the tag led to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+    },
     /// A short-lived pod of our own is started.
     HelperStarting {
         /// Which end.
@@ -305,6 +317,7 @@ impl Journal {
                 | Event::HelperStarting { at, .. }
                 | Event::Scaling { at, .. }
                 | Event::Deleting { at, .. } => at,
+                Event::ImagePushing { .. } => At::Target,
                 _ => continue,
             };
             match at {

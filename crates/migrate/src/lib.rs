@@ -11,6 +11,7 @@ mod endpoint;
 mod error;
 mod export;
 mod helper;
+mod images;
 mod import;
 mod journal;
 mod plan;
@@ -32,13 +33,18 @@ pub use delete::{DeletePlan, DeleteStep, delete, plan_delete};
 pub use endpoint::{Endpoint, EndpointError, InputFile};
 pub use error::{Failed, MigrateError, chain};
 pub use export::{ChartForm, ExportOptions, Exported, export};
+pub use images::{ImageOptions, PlannedImages};
 pub use import::{Existing, ImportOptions, import, open_chart};
 pub use journal::{Event, Journal, JournalError};
+pub use openshifter_images::{Choices as ImageChoices, ImagesError};
 pub use openshifter_volumes::Allow;
 pub use plan::{ExportPlan, plan_export};
 pub use policy::{MigrateOptions, Policy, PolicyPlan, migrate, plan_policy};
 pub use progress::{Progress, Silent};
-pub use report::{Action, ObjectEntry, Outcome, Report, Side, VolumeAction, VolumeEntry};
+pub use report::{
+    Action, ImageAction, ImageEntry, ObjectEntry, Outcome, Report, Side, VolumeAction, VolumeEntry,
+    Webhook,
+};
 pub use run::{HELPER_LABEL, RUN_LABEL, Run, RunId};
 pub use state::{Spool, StateDir};
 pub use survey::list_volume;

@@ -4,8 +4,8 @@ use openshifter_cluster::Cluster;
 use openshifter_objects::{LeftOut, ObjectKey, Unlisted};
 use serde::Serialize;
 
-use crate::project::{ClaimState, claim_state, inventory, side};
-use crate::{ExportOptions, MigrateError, Side};
+use crate::project::{ClaimState, Project, claim_state, side};
+use crate::{ExportOptions, MigrateError, PlannedImages, Side};
 
 /// What an export would take, and what not.
 #[derive(Debug, Clone, Serialize)]
@@ -21,6 +21,8 @@ pub struct ExportPlan {
     pub volumes_without_data: Vec<(String, String)>,
     /// Objects of the project that are not the application's.
     pub left_out: Vec<LeftOut>,
+    /// Images, and what becomes of each.
+    pub images: PlannedImages,
     /// Kinds that could not be listed.
     pub unlisted: Vec<Unlisted>,
 }
@@ -34,7 +36,9 @@ pub async fn plan_export(
     namespace: &str,
     options: &ExportOptions,
 ) -> Result<ExportPlan, MigrateError> {
-    let (inventory, _) = inventory(source, namespace, options.selector.as_ref()).await?;
+    let project = Project::read(source, namespace, options.selector.as_ref()).await?;
+    let images = PlannedImages::of(&project.with_images(), &options.images.choices)?;
+    let inventory = project.application;
     let (mut volumes, mut volumes_without_data) = (Vec::new(), Vec::new());
     for claim in inventory
         .objects
@@ -61,6 +65,7 @@ pub async fn plan_export(
         volumes,
         volumes_without_data,
         left_out: inventory.left_out,
+        images,
         unlisted: inventory.unlisted,
     })
 }
@@ -83,6 +88,7 @@ impl ExportPlan {
         for (claim, reason) in &self.volumes_without_data {
             text.push_str(&format!("no data of claim {claim}: {reason}\n"));
         }
+        text.push_str(&self.images.text());
         if !self.left_out.is_empty() {
             text.push_str("left out:\n");
         }

@@ -17,23 +17,68 @@ pub(crate) fn side(cluster: &Cluster, namespace: &str) -> Side {
     }
 }
 
+/// What a project holds.
+pub(crate) struct Project {
+    /// The application's objects.
+    pub(crate) application: Inventory,
+    /// All pods.
+    pub(crate) pods: Vec<Object>,
+    /// What controllers made, which tells where images come from.
+    made: Vec<Object>,
+}
+
+impl Project {
+    /// Reads a project.
+    pub(crate) async fn read(
+        cluster: &Cluster,
+        namespace: &str,
+        selector: Option<&Selector>,
+    ) -> Result<Self, MigrateError> {
+        let listing = cluster.list_namespace(namespace, None).await?;
+        let of_kinds = |kinds: &[&str]| {
+            let listed = listing.objects.iter();
+            listed
+                .filter(|object| kinds.contains(&object.kind()))
+                .cloned()
+                .collect()
+        };
+        let pods = of_kinds(&["Pod"]);
+        let made = of_kinds(&["Build", "ReplicaSet", "ReplicationController"]);
+        Ok(Self {
+            application: openshifter_refactor::select(listing.objects, listing.unlisted, selector),
+            pods,
+            made,
+        })
+    }
+
+    /// Everything that tells which images the application uses and where they come from.
+    pub(crate) fn with_images(&self) -> Vec<Object> {
+        let mut objects = self.application.objects.clone();
+        // What nobody made is the application's own, or no part of it.
+        let is_made = |object: &&Object| {
+            object.kind() == "Build" || object.owners().iter().any(|owner| owner.controller)
+        };
+        let more: Vec<Object> = self
+            .pods
+            .iter()
+            .chain(&self.made)
+            .filter(is_made)
+            .filter(|made| !objects.iter().any(|object| object.key() == made.key()))
+            .cloned()
+            .collect();
+        objects.extend(more);
+        objects
+    }
+}
+
 /// The application's objects, and all pods of the namespace.
 pub(crate) async fn inventory(
     cluster: &Cluster,
     namespace: &str,
     selector: Option<&Selector>,
 ) -> Result<(Inventory, Vec<Object>), MigrateError> {
-    let listing = cluster.list_namespace(namespace, None).await?;
-    let pods = listing
-        .objects
-        .iter()
-        .filter(|object| object.is("", "Pod"))
-        .cloned()
-        .collect();
-    Ok((
-        openshifter_refactor::select(listing.objects, listing.unlisted, selector),
-        pods,
-    ))
+    let project = Project::read(cluster, namespace, selector).await?;
+    Ok((project.application, project.pods))
 }
 
 /// The definitions of the application's custom resources. What may not be read is said.

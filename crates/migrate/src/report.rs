@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use openshifter_chart::ImageRecord;
 use openshifter_objects::{LeftOut, ObjectKey, Unlisted};
 use openshifter_refactor::{Change, Finding};
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,75 @@ pub struct ObjectEntry {
     /// Fields that refactoring changed, each with its rule and reason. Secret values are masked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+}
+
+/// What was done with an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageAction {
+    /// Copied into the chart.
+    Exported,
+    /// Pushed into the target's registry; its tags lead to it.
+    Pushed,
+    /// The target's tags led to it already.
+    Unchanged,
+    /// A tag of the target led to another image and was left as it is.
+    Skipped,
+    /// Built at the target.
+    Built,
+    /// Left to be built at the target.
+    ToBuild,
+    /// Left where it is: the target pulls it from there.
+    External,
+    /// Another one takes its place.
+    Mapped,
+    /// Was to be copied and could not be had.
+    Missing,
+}
+
+/// The verdict on one image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageEntry {
+    /// Its name at the source.
+    pub name: String,
+    /// What was decided: `copy`, `rebuild`, `external` or `map`.
+    pub decision: String,
+    /// What was done.
+    pub action: ImageAction,
+    /// Its digest, where it is known; of a copied one the same at both ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Bytes of its blobs, where it was copied.
+    pub bytes: u64,
+    /// What takes its place, or what else is to be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl ImageEntry {
+    /// The verdict on an image of a chart.
+    pub(crate) fn of(record: &ImageRecord, action: ImageAction) -> Self {
+        Self {
+            name: record.name.clone(),
+            decision: record.decision.clone(),
+            action,
+            digest: record.digest.clone(),
+            bytes: 0,
+            detail: None,
+        }
+    }
+}
+
+/// Where something outside of the cluster starts builds: its address is another one at the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// The BuildConfig.
+    pub build_config: String,
+    /// `github`, `gitlab`, `bitbucket` or `generic`.
+    pub kind: String,
+    /// Its address; in place of `<secret>` stands the secret of the trigger, which is the same as at the source.
+    pub url: String,
 }
 
 /// The verdict on one volume.
@@ -166,6 +236,12 @@ pub struct Report {
     pub objects: Vec<ObjectEntry>,
     /// Volumes.
     pub volumes: Vec<VolumeEntry>,
+    /// Images, and what became of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageEntry>,
+    /// Addresses of webhooks at the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
     /// Objects that are not part of the application.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
@@ -201,6 +277,8 @@ impl Report {
             chart: None,
             objects: Vec::new(),
             volumes: Vec::new(),
+            images: Vec::new(),
+            webhooks: Vec::new(),
             left_out: Vec::new(),
             unlisted: Vec::new(),
             findings: Vec::new(),
@@ -320,6 +398,29 @@ impl Report {
                 entry.reason.as_deref().unwrap_or("failed")
             )?;
         }
+        for image in &self.images {
+            // What everybody can pull is no news.
+            if image.action == ImageAction::External && image.detail.is_none() {
+                continue;
+            }
+            let would = if self.dry_run { "would be " } else { "" };
+            write!(
+                out,
+                "  image {}: {would}{}",
+                image.name,
+                image.action.word()
+            )?;
+            if let Some(detail) = &image.detail {
+                write!(out, " {detail}")?;
+            }
+            if image.bytes > 0 {
+                write!(out, ", {}", human_bytes(image.bytes))?;
+            }
+            match (&image.digest, image.action) {
+                (_, ImageAction::Mapped | ImageAction::ToBuild) | (None, _) => writeln!(out)?,
+                (Some(digest), _) => writeln!(out, ", {digest}")?,
+            }
+        }
         for volume in &self.volumes {
             if self.dry_run {
                 let would = volume.detail.as_deref().unwrap_or_default();
@@ -364,6 +465,13 @@ impl Report {
         for finding in &self.findings {
             writeln!(out, "  note: {}: {}", finding.object, finding.message)?;
         }
+        for webhook in &self.webhooks {
+            writeln!(
+                out,
+                "  webhook of BuildConfig {} ({}): {}",
+                webhook.build_config, webhook.kind, webhook.url
+            )?;
+        }
         for loss in &self.losses {
             writeln!(out, "  missing: {loss}")?;
         }
@@ -390,6 +498,22 @@ impl Action {
             Self::Skipped => "skipped",
             Self::Deleted => "deleted",
             Self::Failed => "failed",
+        }
+    }
+}
+
+impl ImageAction {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Pushed => "pushed",
+            Self::Unchanged => "unchanged",
+            Self::Skipped => "skipped: its tag leads to another one",
+            Self::Built => "built",
+            Self::ToBuild => "left to be built at the target",
+            Self::External => "pulled from where it is:",
+            Self::Mapped => "replaced by",
+            Self::Missing => "missing",
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Undo takes back exactly what a run did; resume goes on where an import stopped.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use openshifter_cluster::{Cluster, Preconditions, Propagation};
-use openshifter_objects::ObjectKey;
+use openshifter_objects::{GroupKind, ObjectKey};
 use openshifter_volumes::Allow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,11 +12,12 @@ use serde_json::Value;
 use crate::ending::ended;
 use crate::error::{Ended, Failed};
 use crate::helper::Helpers;
+use crate::images::image_of;
 use crate::import::{Before, Existing, ImportOptions, import_after, open_chart};
 use crate::journal::{At, Event};
 use crate::run::RUN_LABEL;
 use crate::way_back::import_command;
-use crate::{Action, MigrateError, Report, Run, Side};
+use crate::{Action, ImageChoices, ImageOptions, MigrateError, Report, Run, Side};
 
 /// What a run's journal says of its ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,6 +72,12 @@ pub(crate) struct Remembered {
     allow_beyond_project: bool,
     allow_links: bool,
     allow_devices: bool,
+    #[serde(default)]
+    images: Vec<String>,
+    #[serde(default)]
+    registry: Option<String>,
+    #[serde(default)]
+    insecure_registries: BTreeSet<String>,
 }
 
 impl Remembered {
@@ -89,11 +97,14 @@ impl Remembered {
             allow_beyond_project: options.allow_beyond_project,
             allow_links: options.allow.escaping_links,
             allow_devices: options.allow.devices,
+            images: options.images.choices.texts(),
+            registry: options.images.registry.clone(),
+            insecure_registries: options.images.insecure.clone(),
         }
     }
 
-    fn options(&self) -> ImportOptions {
-        ImportOptions {
+    fn options(&self) -> Result<ImportOptions, MigrateError> {
+        Ok(ImportOptions {
             values: self.values.clone(),
             existing: match self.existing.as_str() {
                 "skip" => Existing::Skip,
@@ -108,8 +119,13 @@ impl Remembered {
                 escaping_links: self.allow_links,
                 devices: self.allow_devices,
             },
+            images: ImageOptions {
+                choices: ImageChoices::parse(&self.images)?,
+                registry: self.registry.clone(),
+                insecure: self.insecure_registries.clone(),
+            },
             ..ImportOptions::default()
-        }
+        })
     }
 }
 
@@ -150,7 +166,7 @@ pub async fn resume(run: &Run, target: &Cluster) -> Ended {
         .state
         .spool()
         .map_err(|source| fail(MigrateError::State { source }))?;
-    let mut options = remembered.options();
+    let mut options = remembered.options().map_err(fail)?;
     let chart = open_chart(&remembered.chart, spool.path(), options.allow)
         .await
         .map_err(fail)?;
@@ -298,6 +314,23 @@ async fn work(
                     }
                 }
             }
+            Event::ImagePushing {
+                stream,
+                tag,
+                image,
+                before,
+            } => {
+                let (cluster, namespace) = end(At::Target)?;
+                untag(
+                    cluster,
+                    namespace,
+                    (stream, tag),
+                    image,
+                    before.as_deref(),
+                    report,
+                )
+                .await?;
+            }
             Event::VolumeOverwriting { claim, backup } => {
                 let command = ends
                     .target
@@ -320,6 +353,57 @@ async fn work(
         tracing::warn!(%error, "the undo could not be journaled");
     }
     Ok(())
+}
+
+/// Takes back a tag that a push made. The stream goes with it where the run made that.
+async fn untag(
+    cluster: &Cluster,
+    namespace: &str,
+    (stream, tag): (&str, &str),
+    image: &str,
+    before: Option<&str>,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let kind = crate::images::streams();
+    let Some(live) = cluster.get(&kind, Some(namespace), stream).await? else {
+        return Ok(());
+    };
+    if image_of(&live, tag) != Some(image) {
+        return Ok(());
+    }
+    if let Some(before) = before {
+        report.next.push(format!(
+            "the tag {stream}:{tag} of {namespace} led to {before} first: `oc tag {namespace}/{stream}@{before} {namespace}/{stream}:{tag}` brings that back"
+        ));
+        return Ok(());
+    }
+    let tag_kind = GroupKind::new("image.openshift.io", "ImageStreamTag");
+    let name = format!("{stream}:{tag}");
+    let deleted = cluster
+        .delete(
+            &tag_kind,
+            Some(namespace),
+            &name,
+            &Preconditions::default(),
+            Propagation::Background,
+        )
+        .await;
+    let key = ObjectKey {
+        kind: tag_kind,
+        name,
+    };
+    match deleted {
+        Ok(_) => {
+            report.object(key, Action::Deleted, None);
+            Ok(())
+        }
+        Err(error) if error.is_not_found() => Ok(()),
+        Err(source) => Err(MigrateError::Object {
+            key,
+            done: "deleted",
+            source,
+        }),
+    }
 }
 
 /// The command that imports the chart which was kept before a deletion.

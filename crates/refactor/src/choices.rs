@@ -1,6 +1,6 @@
 //! What refactoring starts from, besides the objects.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct Choices {
     pub storage_classes: BTreeMap<String, String>,
     /// Whether Jobs that finished at the source run again at the target.
     pub rerun_finished_jobs: bool,
+    /// BuildConfigs whose image is copied: they must not build another one as soon as they are there.
+    pub copied_builds: BTreeSet<String>,
 }
 
 impl Choices {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use openshifter_chart::ChartError;
 use openshifter_cluster::ClusterError;
-use openshifter_migrate::{Failed, MigrateError, RunId, chain};
+use openshifter_migrate::{Failed, ImagesError, MigrateError, RunId, chain};
 
 use crate::codec::CodecError;
 use crate::wire::ProblemBody;
@@ -340,6 +340,8 @@ impl From<&MigrateError> for Problem {
             MigrateError::Chart(error) | MigrateError::OpenChart { source: error, .. } => {
                 chart_code(error)
             }
+            MigrateError::Images(error) => image_code(error),
+            MigrateError::UnusedChoice { .. } => Code::BadRequest,
             MigrateError::Exists { .. }
             | MigrateError::ClaimHoldsOtherData { .. }
             | MigrateError::ChangedMeanwhile { .. }
@@ -359,6 +361,26 @@ impl From<&MigrateError> for Problem {
             _ => Code::Internal,
         };
         Self::new(code, text).hint(error.hint())
+    }
+}
+
+fn image_code(error: &ImagesError) -> Code {
+    match error {
+        ImagesError::BadChoice { .. }
+        | ImagesError::BadReference { .. }
+        | ImagesError::BadRegistry { .. } => Code::BadRequest,
+        ImagesError::Cluster(error) => cluster_code(error),
+        ImagesError::Untrusted { .. } => Code::UntrustedCertificate,
+        ImagesError::Unreachable { .. } | ImagesError::Lost { .. } | ImagesError::NoWay { .. } => {
+            Code::ClusterUnreachable
+        }
+        ImagesError::Unauthorized { .. } | ImagesError::Denied { .. } => Code::Forbidden,
+        ImagesError::BadLayout { .. } | ImagesError::NotInLayout { .. } => Code::BadChart,
+        ImagesError::Io { .. } => Code::Internal,
+        ImagesError::Full { .. } | ImagesError::Refused { .. } | ImagesError::BadAnswer { .. } => {
+            Code::ClusterFailed
+        }
+        _ => Code::Refused,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use openshifter_chart::Chart;
+use openshifter_chart::{Chart, ChartBuilder, ChartMeta, Content};
 use tempfile::tempdir;
 
 use crate::support::{contents, shop_chart};
@@ -122,4 +122,21 @@ fn what_the_ledger_does_not_name_is_refused() {
         verify(),
         "the chart is damaged: `values.yaml` is neither a file nor a folder"
     );
+}
+
+#[test]
+fn a_blob_of_an_image_is_what_its_name_says() {
+    let spool = tempdir().unwrap();
+    let builder = ChartBuilder::create(spool.path().join("shop"), ChartMeta::new("shop")).unwrap();
+    let blobs = builder.images_dir().join("blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    // Whoever changes a blob can change the ledger, but not the name by which its manifest calls it.
+    let name = "0".repeat(64);
+    fs::write(blobs.join(&name), "another layer").unwrap();
+    let chart = builder.finish(Content::default()).unwrap();
+    let error = chart.verify().unwrap_err().to_string();
+    let expected =
+        format!("the chart is damaged: `data/images/blobs/sha256/{name}` has the SHA-256");
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(error.ends_with("which is not its name"), "{error}");
 }

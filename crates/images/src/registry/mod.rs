@@ -7,6 +7,7 @@ mod connector;
 mod download;
 mod endpoint;
 mod failure;
+mod pull_secret;
 mod repository;
 mod upload;
 

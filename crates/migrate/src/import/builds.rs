@@ -1,17 +1,19 @@
 //! Images that come from a build at the target: the builds go before the workloads that wait for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use openshifter_chart::ImageRecord;
 use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Object};
 use serde_json::{Value, json};
 
-use crate::report::Report;
+use crate::report::{ImageAction, ImageEntry, Report};
 use crate::{MigrateError, Run};
 
-/// How long a build may take.
-const PATIENCE: Duration = Duration::from_secs(1800);
+mod follow;
+
+use follow::{follow, tell_whole_log};
 
 /// How long the image that a build starts from may take to be imported into its stream.
 const BASE: Duration = Duration::from_secs(120);
@@ -124,7 +126,7 @@ fn set_image(object: &mut Object, names: &[String], image: &str) {
     }
 }
 
-/// Starts the builds whose images workloads wait for, and follows them to their end.
+/// Starts the builds whose images workloads wait for or are to have, and follows them to their end.
 ///
 /// # Errors
 /// When a build fails.
@@ -133,47 +135,92 @@ pub(crate) async fn run(
     target: &Cluster,
     namespace: &str,
     objects: &[Object],
+    images: &[ImageRecord],
     report: &mut Report,
 ) -> Result<(), MigrateError> {
-    let wanted: Vec<String> = objects
+    let rebuilt = images.iter().filter(|image| image.decision == "rebuild");
+    let wanted: BTreeSet<String> = objects
         .iter()
         .flat_map(triggers_of)
         .map(|trigger| trigger.tag)
+        .chain(rebuilt.flat_map(|image| image.tags.iter().map(ToString::to_string)))
         .collect();
     let configs: Vec<&Object> = objects
         .iter()
         .filter(|object| object.is(GROUP, "BuildConfig"))
-        .filter(|config| {
-            output_of(config).is_some_and(|tag| wanted.iter().any(|wanted| wanted == tag))
-        })
+        .filter(|config| output_of(config).is_some_and(|tag| wanted.contains(tag)))
         .collect();
     if configs.is_empty() {
         return Ok(());
     }
     run.progress.stage("building the application's images");
     for config in configs {
-        if has_image(target, namespace, output_of(config).unwrap_or_default()).await? {
+        let tag = output_of(config).unwrap_or_default();
+        let record = images
+            .iter()
+            .find(|image| image.tags.iter().any(|known| known.to_string() == tag));
+        if let Some(reference) = image_of(target, namespace, tag).await? {
+            if let Some(record) = record.filter(|record| record.decision == "rebuild") {
+                // A trigger may have been quick: what is in a stream of this run was built in it.
+                let ours = is_of_run(run, target, namespace, tag).await?;
+                if ours {
+                    tell_whole_log(target, namespace, &format!("{}-1", config.name())).await;
+                }
+                let action = if ours {
+                    ImageAction::Built
+                } else {
+                    ImageAction::Unchanged
+                };
+                report.images.push(ImageEntry {
+                    digest: reference
+                        .split_once('@')
+                        .map(|(_, digest)| digest.to_owned()),
+                    ..ImageEntry::of(record, action)
+                });
+            }
             continue;
         }
+        // That it is missing is known where the chart says what became of it.
+        let said = images.iter().any(|image| {
+            !image.included && image.tags.iter().any(|known| known.to_string() == tag)
+        }) && !report.losses.is_empty();
         if source_of(config).is_none() {
-            report.losses.push(format!(
-                "{} was built from a folder that only its developer has: build it again with `oc start-build {} --from-dir=.`, or push its image to {}",
-                config.key(),
-                config.name(),
-                output_of(config).unwrap_or_default()
-            ));
+            if !said {
+                report.losses.push(format!(
+                    "{} was built from a folder that only its developer has: build it again with `oc start-build {} --from-dir=.`, or push its image to {tag}",
+                    config.key(),
+                    config.name(),
+                ));
+            }
             continue;
         }
         base_ready(target, namespace, config).await?;
         let name = start(target, namespace, config).await?;
         run.progress.note(&format!("build {name} is running"));
-        follow(target, namespace, &name).await?;
+        let digest = follow(target, namespace, &name).await?;
+        report.images.push(ImageEntry {
+            name: record.map_or_else(|| tag.to_owned(), |record| record.name.clone()),
+            decision: "rebuild".to_owned(),
+            action: ImageAction::Built,
+            digest,
+            bytes: 0,
+            detail: Some(format!("by {name}")),
+        });
     }
     Ok(())
 }
 
-async fn has_image(target: &Cluster, namespace: &str, tag: &str) -> Result<bool, MigrateError> {
-    Ok(image_of(target, namespace, tag).await?.is_some())
+/// Whether this run made the stream of a tag.
+async fn is_of_run(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    tag: &str,
+) -> Result<bool, MigrateError> {
+    let kind = GroupKind::new("image.openshift.io", "ImageStream");
+    let stream = tag.split(':').next().unwrap_or_default();
+    let live = target.get(&kind, Some(namespace), stream).await?;
+    Ok(live.is_some_and(|live| live.label(crate::run::RUN_LABEL) == Some(run.id.as_str())))
 }
 
 /// The image that a tag of this project leads to.
@@ -325,41 +372,6 @@ async fn start(target: &Cluster, namespace: &str, config: &Object) -> Result<Str
 
 fn build() -> GroupKind {
     GroupKind::new(GROUP, "Build")
-}
-
-async fn follow(target: &Cluster, namespace: &str, name: &str) -> Result<(), MigrateError> {
-    let ended = target
-        .wait(&build(), Some(namespace), name, PATIENCE, |build| {
-            build.is_none_or(|build| {
-                matches!(
-                    build.value()["status"]["phase"].as_str(),
-                    Some("Complete" | "Failed" | "Error" | "Cancelled")
-                )
-            })
-        })
-        .await?;
-    let Some(ended) = ended else {
-        return Err(MigrateError::Build {
-            build: name.to_owned(),
-            reason: "it was removed".to_owned(),
-        });
-    };
-    let status = &ended.value()["status"];
-    if status["phase"] == "Complete" {
-        return Ok(());
-    }
-    let text = |field: &str| status[field].as_str().unwrap_or_default();
-    Err(MigrateError::Build {
-        build: name.to_owned(),
-        reason: format!(
-            "{} {} {}",
-            text("phase"),
-            text("message"),
-            text("logSnippet")
-        )
-        .trim()
-        .to_owned(),
-    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use openshifter_refactor::{Choices, Finding, Refactored, Severity, Source};
 use openshifter_volumes::StoredVolume;
 use serde_json::{Value, json};
 
+use crate::images::{Landing, adapt, copied_builds, not_worrying};
 use crate::import::{ImportOptions, Prepared};
 use crate::{MigrateError, merge_values};
 
@@ -18,6 +19,7 @@ pub(crate) async fn prepare(
     options: &ImportOptions,
     namespace: &str,
     spool: &Path,
+    landing: &Landing,
 ) -> Result<Prepared, MigrateError> {
     if chart.legacy() {
         return legacy(chart, options, namespace, spool).await;
@@ -26,16 +28,26 @@ pub(crate) async fn prepare(
         namespace: chart.manifest().chart.source_namespace.clone(),
         openshift: chart.manifest().chart.openshift_version.is_some(),
     };
-    // The choices of the export are in the chart's values.
-    let refactored =
-        openshifter_refactor::refactor(&chart.objects()?, &source, &Choices::default());
+    // The other choices of the export are in the chart's values.
+    let choices = Choices {
+        // As at the export, whatever this import decides: the knobs know the places of then.
+        copied_builds: copied_builds(&chart.manifest().images).collect(),
+        ..Choices::default()
+    };
+    let mut refactored = openshifter_refactor::refactor(&chart.objects()?, &source, &choices);
+    not_worrying(&mut refactored.findings, &landing.records);
     let mut defaults = chart.default_values()?;
+    let knobs = chart.knobs()?;
     // Images and groups that name the source's project, where it is only a part of the text.
-    if source.namespace != namespace {
-        openshifter_refactor::retarget(&mut defaults, &source.namespace, namespace, None);
+    let host = landing.host.as_deref().filter(|_| source.openshift);
+    if source.namespace != namespace || host.is_some() {
+        openshifter_refactor::retarget(&mut defaults, &source.namespace, namespace, host);
     }
+    landing.set_values(&mut defaults, &knobs, namespace);
     let values = merge_values(&defaults, &options.values)?;
-    let objects = turn(&refactored, &chart.knobs()?, &values, namespace)?;
+    let mut objects = turn(&refactored, &knobs, &values, namespace)?;
+    adapt(&mut objects, &landing.records);
+    landing.set_objects(&mut objects, &knobs, namespace);
     let manifest = chart.manifest();
     Ok(Prepared {
         objects,

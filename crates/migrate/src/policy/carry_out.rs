@@ -356,6 +356,8 @@ impl Work<'_> {
 fn absorb(report: &mut Report, part: Report) {
     report.objects.extend(part.objects);
     report.volumes.extend(part.volumes);
+    report.images.extend(part.images);
+    report.webhooks.extend(part.webhooks);
     report.findings.extend(part.findings);
     for loss in part.losses {
         if !report.losses.contains(&loss) {

@@ -5,7 +5,8 @@ use openshifter_objects::{GroupKind, Selector};
 use serde::Serialize;
 
 use crate::delete::{DeletePlan, plan_delete};
-use crate::{MigrateError, MigrateOptions, Policy};
+use crate::project::Project;
+use crate::{MigrateError, MigrateOptions, PlannedImages, Policy};
 
 /// What a migration would do, to be shown before it does.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +20,8 @@ pub struct PolicyPlan {
     pub steps: Vec<String>,
     /// What is deleted; `None` when nothing is.
     pub deletes: Option<DeletePlan>,
+    /// The images, each with what becomes of it.
+    pub images: PlannedImages,
 }
 
 impl PolicyPlan {
@@ -29,6 +32,7 @@ impl PolicyPlan {
         for (number, step) in self.steps.iter().enumerate() {
             text.push_str(&format!("  {}. {step}\n", number + 1));
         }
+        text.push_str(&self.images.text());
         match &self.deletes {
             Some(deletes) => text.push_str(&deletes.text()),
             None => text.push_str("nothing is deleted\n"),
@@ -104,11 +108,20 @@ pub async fn plan_policy(
             (steps, deletes.filter(|plan| plan.count() > 0))
         }
     };
+    let images = match Project::read(source, source_namespace, selector).await {
+        Ok(project) => PlannedImages::of(&project.with_images(), &options.export.images.choices)?,
+        // The export says so, with a report.
+        Err(error) => {
+            tracing::debug!(%error, "the images are not known");
+            PlannedImages::default()
+        }
+    };
     Ok(PolicyPlan {
         policy: options.policy,
         in_place,
         steps,
         deletes,
+        images,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openshifter_cluster::Cluster;
+use openshifter_cluster::{Access, Cluster, Credentials};
 use openshifter_migrate::{
     ExportOptions, ImportOptions, MigrateOptions, Policy, delete, import, migrate, plan_delete,
     plan_policy, resume, undo,
@@ -94,7 +94,7 @@ async fn an_import_whose_upload_is_torn_is_undone_or_resumed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_login_that_ends_half_way_is_said_and_a_new_one_goes_on() {
+async fn a_login_that_ends_half_way_is_made_anew_and_a_token_is_asked_for() {
     let home = Home::new();
     let minishift = Arc::new(Dev::start("minishift").await);
     minishift.guestbook("shop", &["first"]).await;
@@ -103,11 +103,26 @@ async fn a_login_that_ends_half_way_is_said_and_a_new_one_goes_on() {
     let chart = home.export(&source, "shop", "shop").await;
     source.logout().await.unwrap();
 
+    // The password is known: nobody notices.
     let target = connect(&minishift).await;
-    let cluster = Arc::clone(&minishift);
-    let progress = When::bytes(A_PART, move || cluster.revoke_logins());
-    let run = home.run().with_progress(progress);
+    let revoke = || {
+        let cluster = Arc::clone(&minishift);
+        When::bytes(A_PART, move || cluster.revoke_logins())
+    };
+    let run = home.run().with_progress(revoke());
     let options = ImportOptions::default();
+    imported(&run, &chart, &target, "again", &options).await;
+    assert_eq!(minishift.entries("again").await, ["first"]);
+    drop(run);
+
+    // A token that was given cannot be had anew.
+    let token = target.bearer_token().await.unwrap().unwrap();
+    let given = Access {
+        credentials: Credentials::Token(token),
+        ..minishift.access()
+    };
+    let target = Cluster::connect(&given).await.unwrap();
+    let run = home.run().with_progress(revoke());
     let failed = failure(import(&run, &chart, &target, "live", &options).await);
     assert_eq!(failed.report.exit_status(), 4);
     let message = failed.error.chain();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use openshifter_migrate::Policy;
 
-use crate::cli::{From, Helper, Names, Only, Reading, To, Writing};
+use crate::cli::{From, Helper, Images, Names, Only, Reading, To, Writing};
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
@@ -19,6 +19,8 @@ pub(crate) struct Export {
     /// Stop what writes to the volumes for the time of the copy
     #[arg(long)]
     pub(crate) quiesce: bool,
+    #[command(flatten)]
+    pub(crate) images: Images,
     #[command(flatten)]
     pub(crate) helper: Helper,
     /// A folder, a file that ends in .tgz, or `-` for an archive on stdout [default: PROJECT-chart]
@@ -42,6 +44,8 @@ pub(crate) struct Import {
     pub(crate) namespace: Option<String>,
     #[command(flatten)]
     pub(crate) writing: Writing,
+    #[command(flatten)]
+    pub(crate) images: Images,
     #[command(flatten)]
     pub(crate) helper: Helper,
     /// Only say what would be done
@@ -95,6 +99,8 @@ pub(crate) struct Migrate {
     pub(crate) quiesce: bool,
     #[command(flatten)]
     pub(crate) writing: Writing,
+    #[command(flatten)]
+    pub(crate) images: Images,
     #[command(flatten)]
     pub(crate) helper: Helper,
     /// Claims are deleted with the objects

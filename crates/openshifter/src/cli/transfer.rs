@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use openshifter_migrate::{ExportOptions, ImportOptions};
+use openshifter_migrate::{ExportOptions, ImageChoices, ImageOptions, ImportOptions};
 use openshifter_objects::Selector;
 use serde_json::Value;
 
@@ -34,6 +34,40 @@ pub(crate) struct Reading {
     /// Storage class at the target, `*` for all; may be given more than once
     #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
     pub(crate) storage_class: Vec<(String, String)>,
+    /// Address of the image registry of the source's cluster, where it cannot be found by itself
+    #[arg(long, value_name = "HOST")]
+    pub(crate) from_registry: Option<String>,
+}
+
+/// What becomes of the images.
+#[derive(Debug, Args)]
+pub(crate) struct Images {
+    /// What becomes of images: `copy`, `rebuild` or `external`, for all or followed by a name or pattern
+    /// (`copy:shop/*`), or `map:OLD=NEW`; may be given more than once, the last that fits holds
+    #[arg(long, value_name = "CHOICE", value_parser = image_choice)]
+    pub(crate) images: Vec<String>,
+    /// Registry that may speak plain http, or show any certificate; may be given more than once
+    #[arg(long, value_name = "HOST")]
+    pub(crate) insecure_registry: Vec<String>,
+}
+
+impl Images {
+    /// What is done at the end whose cluster has its registry there, where an address was given.
+    fn options(&self, choices: bool, registry: Option<&String>) -> Result<ImageOptions> {
+        let chosen: &[String] = if choices { &self.images } else { &[] };
+        Ok(ImageOptions {
+            choices: ImageChoices::parse(chosen)?,
+            registry: registry.cloned(),
+            insecure: self.insecure_registry.iter().cloned().collect(),
+        })
+    }
+}
+
+/// One `--images`, as it was given.
+fn image_choice(text: &str) -> Result<String, String> {
+    ImageChoices::parse([text])
+        .map(|_| text.to_owned())
+        .map_err(|error| error.to_string())
 }
 
 /// Image of helper pods.
@@ -62,6 +96,9 @@ pub(crate) struct Writing {
     /// Allow what reaches beyond the project
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) allow: Vec<Allow>,
+    /// Address of the image registry of the target's cluster, where it cannot be found by itself
+    #[arg(long, value_name = "HOST")]
+    pub(crate) to_registry: Option<String>,
     /// How long the application may take to be ready
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -91,15 +128,21 @@ pub(crate) enum Allow {
 
 impl Reading {
     /// What an export is to do.
-    pub(crate) fn options(&self, quiesce: bool, helper: &Helper) -> ExportOptions {
-        ExportOptions {
+    pub(crate) fn options(
+        &self,
+        quiesce: bool,
+        helper: &Helper,
+        images: &Images,
+    ) -> Result<ExportOptions> {
+        Ok(ExportOptions {
             selector: self.only.selector.clone(),
             quiesce,
             skip_volumes: self.skip_volume.iter().cloned().collect(),
             helper_image: helper.helper_image.clone(),
+            images: images.options(true, self.from_registry.as_ref())?,
             choices: self.choices(),
             ..ExportOptions::default()
-        }
+        })
     }
 
     /// The choices for refactoring.
@@ -114,8 +157,13 @@ impl Reading {
 }
 
 impl Writing {
-    /// What an import is to do.
-    pub(crate) fn options(&self, helper: &Helper) -> Result<ImportOptions> {
+    /// What an import is to do. In a migration the choices for images are the export's.
+    pub(crate) fn options(
+        &self,
+        helper: &Helper,
+        images: &Images,
+        migrates: bool,
+    ) -> Result<ImportOptions> {
         Ok(ImportOptions {
             values: self.overrides()?,
             existing: self.existing.into(),
@@ -124,6 +172,7 @@ impl Writing {
             allow_crds: self.allow.contains(&Allow::Crds),
             allow_beyond_project: self.allow.contains(&Allow::BeyondProject),
             allow: in_volumes(&self.allow),
+            images: images.options(!migrates, self.to_registry.as_ref())?,
             patience: self.timeout,
             ..ImportOptions::default()
         })

@@ -4,6 +4,7 @@ use openshifter_objects::{InternalImage, Object};
 use serde_json::Value;
 
 use crate::draft::{Context, Draft};
+use crate::report::Severity;
 
 use super::Rule;
 
@@ -13,7 +14,7 @@ pub(super) const RULE: Rule = Rule {
     apply,
 };
 
-fn apply(draft: &mut Draft<'_>, _: &Context<'_>) {
+fn apply(draft: &mut Draft<'_>, context: &Context<'_>) {
     if !draft.object().is("build.openshift.io", "BuildConfig") {
         return;
     }
@@ -21,6 +22,9 @@ fn apply(draft: &mut Draft<'_>, _: &Context<'_>) {
         draft.remove(&at);
     }
     let name = draft.object().name().to_owned();
+    if context.choices.copied_builds.contains(&name) {
+        hold(draft);
+    }
     // Whoever knows the secret of a webhook may start builds.
     for at in draft.places("/spec/triggers/*/*/secret") {
         if let Some(index) = at
@@ -50,6 +54,31 @@ fn apply(draft: &mut Draft<'_>, _: &Context<'_>) {
     }
 }
 
+/// Keeps a BuildConfig from building by itself: a `ConfigChange` means its first build as soon as it is created, and an
+/// image trigger that has not seen its image yet means the same.
+fn hold(draft: &mut Draft<'_>) {
+    const REASON: &str = "its image is copied; a build would put another one in its place";
+    let mut held = false;
+    for at in draft.places("/spec/triggers/*").into_iter().rev() {
+        match draft.text(&format!("{at}/type")) {
+            Some("ConfigChange") => held |= draft.remove_because(&at, REASON),
+            Some("ImageChange") if draft.get(&format!("{at}/imageChange")).is_some() => {
+                held |= draft.set_because(&format!("{at}/imageChange/paused"), true.into(), REASON);
+            }
+            // Without more it means the image that the build starts from, and it cannot be paused.
+            Some("ImageChange") => held |= draft.remove_because(&at, REASON),
+            _ => {}
+        }
+    }
+    if held {
+        let name = draft.object().name().to_owned();
+        draft.find(
+            Severity::Info,
+            format!("it does not build by itself, since its image is copied; `oc set triggers bc/{name} --auto` lets it again"),
+        );
+    }
+}
+
 /// The image stream that a BuildConfig pushes to.
 pub(crate) fn built_stream(object: &Object) -> Option<&str> {
     let to = object
@@ -64,7 +93,34 @@ pub(crate) fn built_stream(object: &Object) -> Option<&str> {
 mod tests {
     use serde_json::json;
 
-    use crate::rules::testing::{findings, refactored};
+    use crate::Choices;
+    use crate::rules::testing::{findings, refactored, with};
+
+    #[test]
+    fn what_is_copied_is_not_built_as_well() {
+        let config = || {
+            json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "web"},
+            "spec": {"triggers": [{"type": "ConfigChange"}, {"type": "ImageChange", "imageChange": {"lastTriggeredImageID": "x"}},
+                {"type": "ImageChange"}, {"type": "Generic", "generic": {"secret": "geheim"}}]}})
+        };
+        let choices = Choices {
+            copied_builds: ["web".to_owned()].into(),
+            ..Choices::default()
+        };
+        let done = with([config()], &choices);
+        assert_eq!(
+            done.objects[0].object.value()["spec"]["triggers"],
+            json!([{"type": "ImageChange", "imageChange": {"paused": true}}, {"type": "Generic", "generic": {"secret": "geheim"}}])
+        );
+        // The knobs know the places that are left.
+        assert_eq!(done.values, json!({"webhooks": {"web": {"1": "geheim"}}}));
+        assert_eq!(findings(&done, "build-config").len(), 1);
+        let free = refactored([config()]);
+        assert_eq!(
+            free.objects[0].object.value()["spec"]["triggers"][0],
+            json!({"type": "ConfigChange"})
+        );
+    }
 
     #[test]
     fn secrets_of_webhooks_are_values() {

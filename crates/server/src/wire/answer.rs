@@ -23,6 +23,9 @@ pub struct PlanBody {
     /// What is deleted, in order, for a person; `None` when nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletes: Option<String>,
+    /// The images, each with what becomes of it, a line or more for each.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub images: String,
 }
 
 /// How a job stands.
@@ -133,6 +136,7 @@ impl PlanBody {
             steps: plan.steps.clone(),
             deleted_objects: plan.deletes.as_ref().map_or(0, |plan| plan.count()),
             deletes: plan.deletes.as_ref().map(|plan| plan.text()),
+            images: plan.images.text(),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Requests: two ends and what is to happen between them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use openshifter_cluster::{Access, ClusterError, Credentials, Trust};
-use openshifter_migrate::{Allow, Existing, ExportOptions, ImportOptions, MigrateOptions, Policy};
+use openshifter_migrate::{
+    Allow, Existing, ExportOptions, ImageChoices, ImageOptions, ImportOptions, MigrateOptions,
+    Policy,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
@@ -100,6 +104,19 @@ pub struct MigrationRequest {
     /// An image with `sh`, `sleep` and `tar` for helper pods; the service's own choice otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helper_image: Option<String>,
+    /// What becomes of images, as `--images` of the command line takes it: `copy`, `rebuild` or `external`, for all or
+    /// followed by a name or pattern (`copy shop/*`), or `map OLD=NEW`. The last that fits an image holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// Address of the image registry of the source's cluster, where it cannot be found by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_registry: Option<String>,
+    /// Address of the image registry of the target's cluster, where it cannot be found by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_registry: Option<String>,
+    /// Registries that may speak plain http, or show any certificate.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub insecure_registries: BTreeSet<String>,
     /// How many seconds the application may take to be ready; 600 otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_seconds: Option<u64>,
@@ -209,6 +226,10 @@ impl MigrationRequest {
             allow_beyond_project: false,
             allow_devices: false,
             helper_image: None,
+            images: Vec::new(),
+            source_registry: None,
+            target_registry: None,
+            insecure_registries: BTreeSet::new(),
             patience_seconds: None,
             plan_digest: None,
         }
@@ -223,7 +244,16 @@ impl MigrationRequest {
             .helper_image
             .clone()
             .or_else(|| helper_image.map(str::to_owned));
+        let images = |choices: &[String], registry: &Option<String>| {
+            Ok::<_, RequestError>(ImageOptions {
+                choices: ImageChoices::parse(choices)
+                    .map_err(|error| RequestError::Request(format!("images: {error}")))?,
+                registry: registry.clone(),
+                insecure: self.insecure_registries.clone(),
+            })
+        };
         let export = ExportOptions {
+            images: images(&self.images, &self.source_registry)?,
             quiesce: self.quiesce,
             helper_image: helper_image.clone(),
             selector: self
@@ -237,6 +267,8 @@ impl MigrationRequest {
             ..ExportOptions::default()
         };
         let mut import = ImportOptions {
+            // The choices are in the chart when it is imported.
+            images: images(&[], &self.target_registry)?,
             helper_image,
             overwrite_data: self.overwrite_data,
             allow_crds: self.allow_crds,
@@ -306,6 +338,24 @@ mod tests {
         let again: MigrationRequest = serde_json::from_str(&again).unwrap();
         assert_eq!(again.source.password.unwrap().expose_secret(), "hunter2");
         assert_eq!(again.existing, WhatExists::Apply);
+    }
+
+    #[test]
+    fn choices_for_images_are_the_exports() {
+        let end = || EndpointSpec::default();
+        let mut request = MigrationRequest::new(end(), end(), Policy::Copy);
+        request.images = vec!["copy shop/*".to_owned()];
+        request.source_registry = Some("registry.dev.test".to_owned());
+        request.target_registry = Some("registry.prod.test".to_owned());
+        let options = request.options(None).unwrap();
+        let (from, to) = (options.export.images, options.import.images);
+        assert_eq!(from.choices.texts(), ["copy shop/*"]);
+        assert_eq!(from.registry.as_deref(), Some("registry.dev.test"));
+        assert!(to.choices.is_empty());
+        assert_eq!(to.registry.as_deref(), Some("registry.prod.test"));
+        request.images = vec!["keep".to_owned()];
+        let error = request.options(None).unwrap_err();
+        assert!(matches!(error, RequestError::Request(text) if text.starts_with("images: ")));
     }
 
     #[test]

@@ -1,0 +1,19 @@
+//! The application's images: decided about, taken from their registries into the chart, and given to the target's.
+
+mod access;
+mod chosen;
+mod give;
+mod land;
+mod meter;
+mod place;
+mod plan;
+mod take;
+
+pub use access::ImageOptions;
+pub use plan::PlannedImages;
+
+pub(crate) use access::hint;
+pub(crate) use chosen::chosen;
+pub(crate) use give::{image_of, look as look_at_target, streams};
+pub(crate) use land::{Landing, adapt, copied_builds, not_worrying};
+pub(crate) use take::look as look_at_source;

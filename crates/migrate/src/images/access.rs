@@ -1,0 +1,84 @@
+//! The ways to registries: the cluster's own, and those of others.
+
+use std::collections::BTreeSet;
+
+use openshifter_cluster::Cluster;
+use openshifter_images::{
+    Choices, ClusterRegistry, ImagesError, Registry, RegistryAccess, RegistryCredentials,
+    RegistryEndpoint, RegistryTrust,
+};
+use openshifter_objects::Object;
+
+/// What is done with the images, and how their registries are reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageOptions {
+    /// What becomes of which image. By default what the target can build is built there, what is nowhere but in the
+    /// source's registry is copied, and all others stay where they are.
+    pub choices: Choices,
+    /// Address of the registry of this end's cluster, where it cannot be found by itself.
+    pub registry: Option<String>,
+    /// Registries (`host` or `host:port`) that may speak plain http, or show any certificate.
+    pub insecure: BTreeSet<String>,
+}
+
+impl ImageOptions {
+    fn trust(&self, host: &str) -> RegistryTrust {
+        let insecure = self.insecure.contains(host);
+        RegistryTrust {
+            ca_pem: None,
+            insecure,
+            plain_http: insecure,
+        }
+    }
+
+    /// Finds the way to the registry of a cluster. `namespace` is a project that this user may read.
+    ///
+    /// Its route has the certificate of the cluster's router, as its OAuth host has.
+    pub(crate) async fn cluster_registry(
+        &self,
+        cluster: &Cluster,
+        namespace: Option<&str>,
+        exposed: Vec<String>,
+    ) -> Result<ClusterRegistry, ImagesError> {
+        let mut trust = self.trust(self.registry.as_deref().unwrap_or_default());
+        let of_cluster = cluster.trust();
+        let known = [&of_cluster.ca_pem, &of_cluster.oauth_ca_pem];
+        let pem: Vec<u8> = known
+            .into_iter()
+            .flatten()
+            .flat_map(|pem| [pem.as_slice(), b"\n"].concat())
+            .collect();
+        trust.ca_pem = (!pem.is_empty()).then_some(pem);
+        trust.insecure |= of_cluster.insecure || of_cluster.oauth_insecure;
+        let access = RegistryAccess {
+            host: self.registry.clone(),
+            exposed,
+            trust,
+            namespace: namespace.map(str::to_owned),
+            ..RegistryAccess::default()
+        };
+        ClusterRegistry::find(cluster, &access).await
+    }
+
+    /// Connects to a registry outside of the cluster, with what the project's pull secrets have for it.
+    pub(crate) async fn other_registry(
+        &self,
+        host: &str,
+        objects: &[Object],
+    ) -> Result<Registry, ImagesError> {
+        let endpoint = RegistryEndpoint::parse(host, self.trust(host))?;
+        let credentials = RegistryCredentials::of_pull_secrets(objects, host).unwrap_or_default();
+        Registry::connect(&endpoint, credentials).await
+    }
+}
+
+/// What to do about an image that cannot be read or written, where there is something to say.
+pub(crate) fn hint(error: &ImagesError) -> Option<String> {
+    match error {
+        ImagesError::NoWay { cluster, .. } => Some(format!(
+            "have an administrator expose the registry of {cluster} (on OpenShift 4: `oc patch configs.imageregistry.operator.openshift.io/cluster --type merge -p '{{\"spec\":{{\"defaultRoute\":true}}}}'`), \
+             give its address, log in as somebody who may forward ports of its pods, or decide otherwise about the images: `--images rebuild`, `--images external`, `--images 'map OLD=NEW'`"
+        )),
+        error => error.hint(),
+    }
+}

@@ -1,0 +1,247 @@
+//! What a chart's objects say of images at the target: references to where each image is there.
+
+use openshifter_chart::{ImagePlace, ImageRecord};
+use openshifter_cluster::Cluster;
+use openshifter_objects::{GroupKind, Knob, KnobSource, Object};
+use openshifter_refactor::Finding;
+use serde_json::{Value, json};
+
+use crate::MigrateError;
+
+/// The images of an import, and what the target calls its own registry.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Landing {
+    pub(crate) records: Vec<ImageRecord>,
+    /// `image-registry.openshift-image-registry.svc:5000`; `None` where there is none.
+    pub(crate) host: Option<String>,
+}
+
+impl Landing {
+    /// Finds out what the target calls its registry: an ImageStream tells.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub(crate) async fn of(
+        target: &Cluster,
+        namespace: &str,
+        there: bool,
+        records: Vec<ImageRecord>,
+    ) -> Result<Self, MigrateError> {
+        Ok(Self {
+            host: registry_host(target, namespace, there).await?,
+            records,
+        })
+    }
+
+    /// Sets the values of a chart to where the images are at the target.
+    pub(crate) fn set_values(&self, values: &mut Value, knobs: &[Knob], namespace: &str) {
+        for (place, reference) in self.references(namespace) {
+            if let Some(value) = knob(knobs, place).and_then(|knob| at_path(values, knob)) {
+                *value = reference.into();
+            }
+        }
+    }
+
+    /// Sets the places that have no knob.
+    pub(crate) fn set_objects(&self, objects: &mut [Object], knobs: &[Knob], namespace: &str) {
+        for (place, reference) in self.references(namespace) {
+            if knob(knobs, place).is_some() {
+                continue;
+            }
+            let object = objects
+                .iter_mut()
+                .find(|object| object.key() == place.object);
+            let text = object.and_then(|object| object.value_mut().pointer_mut(&place.place));
+            if let Some(text @ Value::String(_)) = text {
+                *text = reference.into();
+            }
+        }
+    }
+
+    /// Each place that names an image which is elsewhere at the target, with its reference there.
+    fn references(&self, namespace: &str) -> Vec<(&ImagePlace, String)> {
+        self.records
+            .iter()
+            .filter_map(|record| Some((record, self.reference(record, namespace)?)))
+            .flat_map(|(record, reference)| {
+                record
+                    .uses
+                    .iter()
+                    .map(move |place| (place, reference.clone()))
+            })
+            .collect()
+    }
+
+    /// What an image is called at the target, where that is not what it is called at the source.
+    fn reference(&self, record: &ImageRecord, namespace: &str) -> Option<String> {
+        if record.to.is_some() {
+            return record.to.clone();
+        }
+        let host = self.host.as_ref()?;
+        let tag = record.tags.first()?;
+        match record.decision.as_str() {
+            "copy" if record.included => Some(format!(
+                "{host}/{namespace}/{}@{}",
+                tag.stream,
+                record.digest.as_deref()?
+            )),
+            // Its digest is not known before it is built.
+            "rebuild" => Some(format!("{host}/{namespace}/{tag}")),
+            _ => None,
+        }
+    }
+}
+
+async fn registry_host(
+    target: &Cluster,
+    namespace: &str,
+    there: bool,
+) -> Result<Option<String>, MigrateError> {
+    let streams = GroupKind::new("image.openshift.io", "ImageStream");
+    let discovery = target.discovery().await?;
+    let Some(resource) = discovery.find(&streams) else {
+        return Ok(None);
+    };
+    let own = there.then_some(namespace);
+    for place in own.into_iter().chain(["openshift"]) {
+        let listed = match target.list(resource, Some(place), None).await {
+            Ok(listed) => listed,
+            Err(error) if error.is_forbidden() || error.is_not_found() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let host = listed.iter().find_map(|stream| {
+            let repository = stream
+                .value()
+                .pointer("/status/dockerImageRepository")?
+                .as_str()?;
+            Some(repository.split_once('/')?.0.to_owned())
+        });
+        if host.is_some() {
+            return Ok(host);
+        }
+    }
+    let version = target.version().await?.openshift;
+    Ok(version.map(|version| {
+        if version.starts_with('3') || version.starts_with("v3") {
+            "docker-registry.default.svc:5000".to_owned()
+        } else {
+            "image-registry.openshift-image-registry.svc:5000".to_owned()
+        }
+    }))
+}
+
+/// The knob of a place: of a build's input, the name within.
+fn knob<'a>(knobs: &'a [Knob], place: &ImagePlace) -> Option<&'a Knob> {
+    knobs.iter().find(|knob| {
+        let rest = knob.pointer.strip_prefix(place.place.as_str());
+        knob.object == place.object && matches!(rest, Some("" | "/name"))
+    })
+}
+
+/// The place in the values from which a knob is set.
+fn at_path<'a>(values: &'a mut Value, knob: &Knob) -> Option<&'a mut Value> {
+    match &knob.source {
+        KnobSource::Value(path) => path
+            .iter()
+            .try_fold(values, |value, key| value.get_mut(key)),
+        KnobSource::ReleaseNamespace => None,
+    }
+}
+
+/// BuildConfigs whose image is copied, and which must not build another one at once.
+pub(crate) fn copied_builds(records: &[ImageRecord]) -> impl Iterator<Item = String> {
+    records
+        .iter()
+        .filter(|record| record.decision == "copy" && record.included)
+        .filter_map(|record| record.build_config.clone())
+}
+
+/// Makes ImageStreams lead to the images that take the place of others, and not to where those are that are copied.
+pub(crate) fn adapt(objects: &mut [Object], records: &[ImageRecord]) {
+    for stream in objects
+        .iter_mut()
+        .filter(|object| object.is("image.openshift.io", "ImageStream"))
+    {
+        let name = stream.name().to_owned();
+        for record in records {
+            for tag in record.tags.iter().filter(|tag| tag.stream == name) {
+                match &record.to {
+                    Some(to) => lead_to(stream, &tag.tag, to),
+                    None if record.decision == "copy" && record.included => {
+                        lead_nowhere(stream, &tag.tag);
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+}
+
+fn lead_to(stream: &mut Object, tag: &str, to: &str) {
+    let spec = &mut stream.value_mut()["spec"];
+    if spec.is_null() {
+        *spec = json!({});
+    }
+    let tags = &mut spec["tags"];
+    if tags.is_null() {
+        *tags = json!([]);
+    }
+    let Some(tags) = tags.as_array_mut() else {
+        return;
+    };
+    let from = json!({"kind": "DockerImage", "name": to});
+    match tags.iter_mut().find(|entry| entry["name"] == tag) {
+        Some(entry) => entry["from"] = from,
+        None => tags.push(json!({"name": tag, "from": from})),
+    }
+}
+
+/// What is pushed is not imported from elsewhere as well.
+fn lead_nowhere(stream: &mut Object, tag: &str) {
+    let tags = stream.value_mut()["spec"]
+        .get_mut("tags")
+        .and_then(Value::as_array_mut);
+    for entry in tags.into_iter().flatten() {
+        if entry["name"] == tag
+            && entry["from"]["kind"] != "ImageStreamTag"
+            && let Some(entry) = entry.as_object_mut()
+        {
+            entry.remove("from");
+            entry.remove("importPolicy");
+        }
+    }
+}
+
+/// Takes away what refactoring said of images that come along, are built, or have others in their place.
+pub(crate) fn not_worrying(findings: &mut Vec<Finding>, records: &[ImageRecord]) {
+    let settled = |record: &&ImageRecord| {
+        record.included || record.to.is_some() || record.decision == "rebuild"
+    };
+    findings.retain(|finding| {
+        let of_object: Vec<&ImageRecord> = match finding.rule.as_str() {
+            "image" | "build-config" => records
+                .iter()
+                .filter(|record| {
+                    record.internal
+                        && record
+                            .uses
+                            .iter()
+                            .any(|place| place.object == finding.object)
+                })
+                .collect(),
+            "image-stream" => records
+                .iter()
+                .filter(|record| {
+                    record
+                        .tags
+                        .iter()
+                        .any(|tag| tag.stream == finding.object.name)
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let about_registry = finding.message.contains("registry of the source's cluster")
+            || finding.message.contains("were pushed to its tags");
+        !about_registry || of_object.is_empty() || !of_object.iter().all(settled)
+    });
+}

@@ -1,0 +1,62 @@
+//! What becomes of each image, as plans show it.
+
+use std::fmt::Write as _;
+
+use openshifter_images::{Choices, Decision, ImagePlan, Inventory, PlannedImage};
+use openshifter_objects::Object;
+use serde::Serialize;
+
+use crate::MigrateError;
+
+/// The images of an application, each with what becomes of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct PlannedImages(pub Vec<PlannedImage>);
+
+impl PlannedImages {
+    /// Decides what becomes of each image. Asks no registry.
+    ///
+    /// # Errors
+    /// When a choice says nothing that can be done, or fits no image.
+    pub(crate) fn of(objects: &[Object], choices: &Choices) -> Result<Self, MigrateError> {
+        let plan = ImagePlan::of(Inventory::of(objects), choices)?;
+        match plan.unused.first() {
+            Some(unused) => Err(MigrateError::UnusedChoice {
+                choice: unused.clone(),
+                images: plan
+                    .images
+                    .iter()
+                    .map(|planned| planned.image.name.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            }),
+            None => Ok(Self(plan.images)),
+        }
+    }
+
+    /// The images for a person, each a line or more.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for planned in &self.0 {
+            // Writing into a string cannot fail.
+            let _ = write!(
+                text,
+                "image {}: {}",
+                planned.image.name,
+                planned.decision.word()
+            );
+            if let Decision::Map { to } = &planned.decision {
+                let _ = write!(text, " to {to}");
+            }
+            let origin = planned.image.origin.to_string();
+            if origin != planned.decision.word() {
+                let _ = write!(text, " ({origin})");
+            }
+            text.push('\n');
+            for more in [&planned.problem, &planned.note].into_iter().flatten() {
+                let _ = writeln!(text, "  {more}");
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,138 @@
+//! Follows builds, their logs with them.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+use openshifter_cluster::{Cluster, LogOptions};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::build;
+use crate::MigrateError;
+
+/// How long a build may take.
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// How long the end of a log may take after the end of its build.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Lines of the log of a failed build that are told, and bytes of it that are kept to find them.
+const LINES: u64 = 20;
+const LOG: usize = 64 << 10;
+
+/// Follows a build to its end, its log with it; gives the digest of its image.
+pub(super) async fn follow(
+    target: &Cluster,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<String>, MigrateError> {
+    let kind = build();
+    let end = target.wait(&kind, Some(namespace), name, PATIENCE, |build| {
+        build.is_none_or(|build| {
+            matches!(
+                build.value()["status"]["phase"].as_str(),
+                Some("Complete" | "Failed" | "Error" | "Cancelled")
+            )
+        })
+    });
+    let (end, log) = (pin!(end), pin!(tell_log(target, namespace, name)));
+    let ended = match select(end, log).await {
+        Either::Left((ended, log)) => {
+            // What it wrote last is still on its way.
+            if timeout(LAST_WORDS, log).await.is_err() {
+                tracing::debug!(build = name, "its log has no end");
+            }
+            ended?
+        }
+        Either::Right(((), end)) => end.await?,
+    };
+    let Some(ended) = ended else {
+        return Err(MigrateError::Build {
+            build: name.to_owned(),
+            reason: "it was removed".to_owned(),
+        });
+    };
+    let status = &ended.value()["status"];
+    if status["phase"] == "Complete" {
+        let digest = status.pointer("/output/to/imageDigest");
+        return Ok(digest.and_then(Value::as_str).map(str::to_owned));
+    }
+    let text = |field: &str| status[field].as_str().unwrap_or_default();
+    let log = match last_lines(target, namespace, name).await {
+        log if log.is_empty() => text("logSnippet").to_owned(),
+        log => log,
+    };
+    let mut reason = format!("{} {}", text("phase"), text("message"))
+        .trim()
+        .to_owned();
+    if !log.trim().is_empty() {
+        reason = format!("{reason}; its log ends with: {}", log.trim());
+    }
+    Err(MigrateError::Build {
+        build: name.to_owned(),
+        reason,
+    })
+}
+
+/// Writes the log of a build into ours, for as long as it is followed.
+async fn tell_log(target: &Cluster, namespace: &str, name: &str) {
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    loop {
+        // Servers wait ten seconds for a build to begin, and then say no.
+        match target.build_log(namespace, name, &options).await {
+            Ok(mut log) => {
+                let mut rest = Vec::new();
+                while let Ok(Some(bytes)) = log.chunk().await {
+                    rest.extend_from_slice(&bytes);
+                    while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                        let line: Vec<u8> = rest.drain(..=end).collect();
+                        let line = String::from_utf8_lossy(&line);
+                        tracing::info!(build = name, "{}", line.trim_end());
+                    }
+                }
+                if !rest.is_empty() {
+                    tracing::info!(build = name, "{}", String::from_utf8_lossy(&rest));
+                }
+                return;
+            }
+            Err(error) if error.is_forbidden() || error.is_not_found() => return,
+            Err(error) => {
+                tracing::debug!(build = name, %error, "there is no log yet");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        }
+    }
+}
+
+/// The last lines of a build's log; nothing when it cannot be had.
+async fn last_lines(target: &Cluster, namespace: &str, name: &str) -> String {
+    let options = LogOptions {
+        tail: Some(LINES),
+        ..LogOptions::default()
+    };
+    let mut text = Vec::new();
+    if let Ok(mut log) = target.build_log(namespace, name, &options).await {
+        while let Ok(Some(bytes)) = log.chunk().await {
+            text.extend_from_slice(&bytes);
+            // Servers that do not know `tailLines` send all of it.
+            let more = text.len().saturating_sub(LOG);
+            text.drain(..more);
+        }
+    }
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let from = lines.len().saturating_sub(LINES as usize);
+    lines[from..].join("\n")
+}
+
+/// Writes the log of a build that has ended into ours.
+pub(super) async fn tell_whole_log(target: &Cluster, namespace: &str, name: &str) {
+    let telling = tell_log(target, namespace, name);
+    if timeout(LAST_WORDS, telling).await.is_err() {
+        tracing::debug!(build = name, "its log has no end");
+    }
+}
