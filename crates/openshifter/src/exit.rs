@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     Failed,
     /// 4: stopped half-way; `undo` and `resume` are possible.
     Stopped,
+    /// The exit status of a command that ran in a container.
+    Command(u8),
 }
 
 impl Exit {
@@ -44,6 +46,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Failed => 3,
             Exit::Stopped => 4,
+            Exit::Command(status) => status,
         })
     }
 }
@@ -66,6 +69,12 @@ pub(crate) fn of(error: &anyhow::Error) -> Exit {
     }
     if let Some(error) = error.downcast_ref::<openshifter_client::ClientError>() {
         return Exit::of_status(error.exit_status()).unwrap_or(Exit::Failed);
+    }
+    if error
+        .downcast_ref::<openshifter_migrate::MigrateError>()
+        .is_some_and(openshifter_migrate::MigrateError::is_usage)
+    {
+        return Exit::Usage;
     }
     match error.downcast_ref::<EndpointError>() {
         // The cluster answered, or did not: nobody typed that.

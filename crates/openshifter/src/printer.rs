@@ -97,6 +97,11 @@ impl Printer {
                 })
                 .or_else(|| {
                     cause
+                        .downcast_ref::<openshifter_deploy::DeployError>()
+                        .and_then(|error| error.hint())
+                })
+                .or_else(|| {
+                    cause
                         .downcast_ref::<openshifter_client::ClientError>()
                         .and_then(|error| error.hint())
                 })

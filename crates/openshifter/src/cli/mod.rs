@@ -6,6 +6,7 @@ mod moves;
 mod parse;
 mod runs;
 mod serving;
+mod steps;
 mod transfer;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -13,9 +14,13 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(crate) use chart::Chart;
 pub(crate) use clusters::{Again, From, Input, Login, Names, To};
 pub(crate) use moves::{Delete, Export, Import, Migrate};
+pub(crate) use parse::duration;
 pub(crate) use runs::{Resume, Runs, Undo};
 pub(crate) use serving::{Client, Demo, Devcluster, Serve};
-pub(crate) use transfer::{Allow, Helper, Only, Reading, Writing, in_volumes};
+pub(crate) use steps::{
+    At, Build, Cp, Exec, Expose, Logs, PortForward, Rsh, Scale, SetVolume, StartBuild, VolumeKind,
+};
+pub(crate) use transfer::{Allow, Helper, Images, Only, Reading, Writing, in_volumes};
 
 /// The name under which the embedded cluster's pods call this program.
 pub(crate) const AGENT: &str = "devcluster-agent";
@@ -78,6 +83,25 @@ pub(crate) enum Command {
     /// Analyse and convert source trees written for OpenShift V2
     #[command(subcommand)]
     V2(crate::commands::v2::V2),
+    /// Start builds
+    #[command(subcommand)]
+    Build(Build),
+    /// Show the log of a pod, a workload or a build
+    Logs(Logs),
+    /// Run a command in a container; its exit status is ours
+    Exec(Exec),
+    /// Open a shell in a container
+    Rsh(Rsh),
+    /// Copy files and folders to and from containers
+    Cp(Cp),
+    /// Reach ports of pods and services at ports of this machine
+    PortForward(PortForward),
+    /// Set how many pods a workload has
+    Scale(Scale),
+    /// Put a volume into a workload's pods
+    SetVolume(Box<SetVolume>),
+    /// Make a route to a service
+    Expose(Expose),
     /// Serve the REST service
     Serve(Serve),
     /// Migrate in a dialogue

@@ -27,7 +27,9 @@ async fn exported(
 ) -> Result<Exit> {
     let printer = session.printer;
     let namespace = source.namespace(args.namespace.as_deref())?;
-    let options = args.reading.options(args.quiesce, &args.helper);
+    let options = args
+        .reading
+        .options(args.quiesce, &args.helper, &args.images)?;
     if args.dry_run {
         let planning = openshifter_migrate::plan_export(&source.cluster, &namespace, &options);
         let plan = session

@@ -14,7 +14,7 @@ pub(crate) async fn run(args: Import, printer: Printer) -> Result<Exit> {
     let options = ImportOptions {
         origin: Some(std::path::absolute(&args.chart).context("finding the chart")?),
         dry_run: args.dry_run,
-        ..args.writing.options(&args.helper)?
+        ..args.writing.options(&args.helper, &args.images, false)?
     };
     let session = Session::new(printer);
     // A bad chart is found before anybody logs in.

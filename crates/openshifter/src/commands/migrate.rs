@@ -45,8 +45,10 @@ async fn migrated(
     };
     let options = MigrateOptions {
         policy: args.policy,
-        export: args.reading.options(args.quiesce, &args.helper),
-        import: args.writing.options(&args.helper)?,
+        export: args
+            .reading
+            .options(args.quiesce, &args.helper, &args.images)?,
+        import: args.writing.options(&args.helper, &args.images, true)?,
         with_data: args.with_data,
         keep_chart: args.keep_chart.clone(),
     };

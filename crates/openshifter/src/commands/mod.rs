@@ -10,6 +10,7 @@ mod migrate;
 mod runs;
 mod serve;
 mod session;
+mod steps;
 mod undo;
 pub(crate) mod v2;
 
@@ -36,6 +37,15 @@ pub(crate) async fn run(cli: Cli, printer: &Printer) -> Result<Exit> {
         Command::Runs(args) => runs::run(args, printer),
         Command::Chart(args) => chart::run(args, printer).await,
         Command::V2(args) => v2::run(args, printer).await,
+        Command::Build(args) => steps::build(args, printer).await,
+        Command::Logs(args) => steps::logs(args, printer).await,
+        Command::Exec(args) => steps::exec(args, printer).await,
+        Command::Rsh(args) => steps::rsh(args, printer).await,
+        Command::Cp(args) => steps::cp(args, printer).await,
+        Command::PortForward(args) => steps::port_forward(args, printer).await,
+        Command::Scale(args) => steps::scale(args, printer).await,
+        Command::SetVolume(args) => steps::set_volume(*args, printer).await,
+        Command::Expose(args) => steps::expose(args, printer).await,
         Command::Serve(args) => serve::serve(args, printer).await,
         Command::Client(args) => serve::client(args).await,
         Command::Devcluster(args) => devcluster::run(args, printer).await,

@@ -170,6 +170,8 @@ impl Started {
                 printer.report(report, stdout_is_taken)?;
                 Ok(Exit::of_report(report))
             }
+            // Nothing was done, and nothing has to be told but what is wrong with the call.
+            Err(failed) if failed.error.is_usage() => Err(Usage(failed.error.to_string()).into()),
             Err(failed) => {
                 // For people the report goes to stderr: it says what went wrong.
                 let to_stderr = stdout_is_taken || !printer.is_json();

@@ -1,5 +1,8 @@
 //! `openshifter v2`: source trees written for OpenShift V2.
 
+mod deploy;
+mod manifests;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -19,6 +22,10 @@ pub(crate) enum V2 {
     Analyze(Box<Analyze>),
     /// Make the V3 tree, with a reason for each change
     Convert(Box<Convert>),
+    /// Write what a converted application needs of a cluster
+    Manifests(Box<manifests::ManifestsOf>),
+    /// Build and run a converted application on a cluster; run it again, and what is there stays
+    Deploy(Box<deploy::Deploy>),
 }
 
 /// What a person may decide.
@@ -134,10 +141,17 @@ pub(crate) struct Convert {
 }
 
 pub(crate) async fn run(args: V2, printer: Printer) -> Result<Exit> {
-    // All of it is files and thinking.
+    let args = match args {
+        V2::Deploy(args) => return deploy::run(*args, printer).await,
+        other => other,
+    };
+    // All the others are files and thinking.
     tokio::task::spawn_blocking(move || match args {
         V2::Analyze(args) => analyze_tree(&args, printer),
         V2::Convert(args) => convert_tree(&args, printer),
+        V2::Manifests(args) => manifests::run(&args, printer),
+        // It has gone another way.
+        V2::Deploy(_) => Ok(Exit::Usage),
     })
     .await
     .context("working on the tree")?

@@ -4,17 +4,22 @@
 //! `target/test-tools`; `cargo xtask test` installs them.
 
 mod bad_input;
+mod catalogue;
 mod client;
 mod demo;
+mod deploy;
 mod faults;
+mod grand;
 mod helm;
 mod hostile;
 mod image;
+mod images;
 mod kinds;
 mod kubectl;
 mod memory;
 mod secrets;
 mod support;
 mod unchanged;
+mod v2;
 mod volumes;
 mod walkthrough;

@@ -64,6 +64,62 @@ impl Dev {
         &self.ca
     }
 
+    /// Exposes the registry at a name that this machine knows; gives its address.
+    #[track_caller]
+    pub(crate) fn expose_registry(&self) -> String {
+        let route = json!({
+            "apiVersion": "route.openshift.io/v1", "kind": "Route",
+            "metadata": {"name": "default-route", "namespace": "openshift-image-registry"},
+            "spec": {"host": "localhost", "to": {"kind": "Service", "name": "image-registry"},
+                "port": {"targetPort": "5000-tcp"}, "tls": {"termination": "reencrypt"}},
+        });
+        self.admin(&["create", "-f", "-"], &route.to_string());
+        until("the route to the registry to be admitted", || {
+            let namespace = "openshift-image-registry";
+            let route = self.admin(
+                &[
+                    "get",
+                    "route",
+                    "default-route",
+                    "-n",
+                    namespace,
+                    "-o",
+                    "json",
+                ],
+                "",
+            );
+            let route: Value = serde_json::from_str(&route).expect("kubectl prints JSON");
+            let admitted = &route["status"]["ingress"][0]["conditions"][0]["status"];
+            (admitted == "True").then_some(())
+        });
+        format!("localhost:{}", self.inner().router_addr().port())
+    }
+
+    /// Posts a file to the API, as the developer; gives the answer.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, file: &Path) -> Value {
+        let token = self.log_in("developer");
+        let mut curl = Command::new("curl");
+        curl.args([
+            "--config",
+            "-",
+            "--silent",
+            "--show-error",
+            "--noproxy",
+            "*",
+        ])
+        .args(["--header", "Content-Type: application/octet-stream"])
+        .arg("--cacert")
+        .arg(&self.ca)
+        .arg("--data-binary")
+        .arg(format!("@{}", file.display()))
+        .arg(format!("{}{path}", self.api));
+        let config = format!("header = \"Authorization: Bearer {token}\"");
+        let answer = run(&mut curl, config.as_bytes());
+        self.log_out(&token);
+        serde_json::from_str(&answer).unwrap_or_else(|_| panic!("no JSON: {answer}"))
+    }
+
     /// A user's password.
     pub(crate) fn password(&self, user: &str) -> String {
         let file = self.admin.with_file_name("passwords");
@@ -104,6 +160,12 @@ impl Dev {
             .replace("%7E", "~");
         keep_secret(&token);
         token
+    }
+
+    /// Takes a login back.
+    #[track_caller]
+    pub(crate) fn log_out(&self, token: &str) {
+        self.admin(&["delete", "oauthaccesstoken", &token_name(token)], "");
     }
 
     /// A token of the developer's that was good for a second.
@@ -196,6 +258,11 @@ impl Dev {
     pub(crate) fn sessions(&self) -> usize {
         let tokens = self.admin(&["get", "oauthaccesstokens", "-o", "name"], "");
         tokens.lines().count() - 1
+    }
+
+    /// Where the router listens, as in `127.0.0.1:8080`.
+    pub(crate) fn router(&self) -> String {
+        self.inner().router_addr().to_string()
     }
 
     /// Asks the router for a page of a host.

@@ -1,0 +1,293 @@
+//! New pods, waited for: with what they wait for, and why they do not come up.
+
+use std::time::Duration;
+
+use openshifter_cluster::LogOptions;
+use openshifter_objects::{Object, places};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::project::{is_ready, trouble};
+use crate::tail::Tail;
+use crate::{DeployError, Progress, Project, Target};
+
+/// How long a change is waited for before the pods are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How often a container may end before its roll-out is given up.
+const RESTARTS: u64 = 3;
+
+/// How many looks a pod may have that cannot start for a reason that does not go away by itself.
+const PATIENCE: u32 = 8;
+
+impl Project {
+    /// Waits until a workload's pods are all new and available. With `digest` they run that image.
+    ///
+    /// # Errors
+    /// [`DeployError::RolloutFailed`] when its pods end again and again, cannot start, or are not there in time.
+    pub async fn roll_out(
+        &self,
+        target: &Target,
+        digest: Option<&str>,
+        within: Duration,
+        progress: &dyn Progress,
+    ) -> Result<(), DeployError> {
+        let deadline = Instant::now() + within;
+        let (kind, namespace) = (target.group_kind(), Some(self.namespace.as_str()));
+        let mut said = String::new();
+        let mut stuck = 0;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let mut now = None;
+            let waited = self
+                .cluster
+                .wait(&kind, namespace, &target.name, LOOK.min(left), |object| {
+                    now = object.map(state);
+                    object.is_none_or(|object| state(object) == State::Done && runs(object, digest))
+                })
+                .await;
+            match waited {
+                Ok(Some(_)) => return Ok(()),
+                Ok(None) => return Err(self.not_found(&target.to_string())),
+                Err(error) if error.is_timeout() => {}
+                Err(error) => return Err(error.into()),
+            }
+            let pods = self.pods_of(target).await?;
+            let new: Vec<&Object> = pods.iter().filter(|pod| runs(pod, digest)).collect();
+            let text = match &now {
+                Some(State::Waiting(text)) => text.clone(),
+                _ => "waiting for the new image".to_owned(),
+            };
+            let why = new
+                .iter()
+                .filter(|pod| !is_ready(pod))
+                .map(|pod| trouble(pod))
+                .find(|why| !why.is_empty())
+                .unwrap_or_default();
+            let text = if why.is_empty() {
+                text
+            } else {
+                format!("{text}; {why}")
+            };
+            if text != said {
+                progress.note(&text);
+                said = text;
+            }
+            let crashing = new.iter().find(|pod| ends_again_and_again(pod));
+            stuck = if new.iter().any(|pod| cannot_start(pod)) {
+                stuck + 1
+            } else {
+                0
+            };
+            let over = Instant::now() >= deadline;
+            let given_up = matches!(now, Some(State::Failed(_)));
+            if crashing.is_some() || stuck >= PATIENCE || over || given_up {
+                let why = match now {
+                    Some(State::Failed(why)) if why_is_empty(&said) => why,
+                    _ if over && crashing.is_none() => {
+                        format!("not done within {} s: {said}", within.as_secs())
+                    }
+                    _ => said,
+                };
+                let pod = crashing
+                    .copied()
+                    .or_else(|| new.into_iter().find(|pod| !is_ready(pod)));
+                let log = match pod {
+                    Some(pod) => self.last_words(pod).await,
+                    None => String::new(),
+                };
+                return Err(DeployError::RolloutFailed {
+                    cluster: self.cluster.name().to_owned(),
+                    namespace: self.namespace.clone(),
+                    what: target.to_string(),
+                    why,
+                    log,
+                });
+            }
+        }
+    }
+
+    /// The end of the log of a pod that does not come up: of the container that is in trouble, before it was started anew.
+    async fn last_words(&self, pod: &Object) -> String {
+        let troubled = ["initContainerStatuses", "containerStatuses"]
+            .iter()
+            .flat_map(|list| pod.value()["status"][list].as_array().into_iter().flatten())
+            .find(|container| {
+                container["ready"] != true && container["state"]["terminated"]["exitCode"] != 0
+            })
+            .and_then(|container| container["name"].as_str());
+        for previous in [true, false] {
+            let options = LogOptions {
+                tail: Some(20),
+                previous,
+                ..LogOptions::default()
+            };
+            let opened = self
+                .cluster
+                .pod_log(&self.namespace, pod.name(), troubled, &options)
+                .await;
+            let Ok(mut log) = opened else { continue };
+            let mut tail = Tail::default();
+            while let Ok(Some(bytes)) = log.chunk().await {
+                tail.push(&bytes);
+            }
+            let text = tail.text();
+            if !text.is_empty() {
+                return text;
+            }
+        }
+        String::new()
+    }
+}
+
+fn why_is_empty(said: &str) -> bool {
+    !said.contains("; ")
+}
+
+/// How far a workload is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Done,
+    Waiting(String),
+    /// Its controller has given up.
+    Failed(String),
+}
+
+fn state(object: &Object) -> State {
+    let value = object.value();
+    let status = &value["status"];
+    let number = |field: &str| status[field].as_i64().unwrap_or(0);
+    let wanted = value["spec"]["replicas"].as_i64().unwrap_or(1);
+    if number("observedGeneration") < value["metadata"]["generation"].as_i64().unwrap_or(0) {
+        return State::Waiting("its controller has not seen it yet".to_owned());
+    }
+    let rolls =
+        object.is("apps", "Deployment") || object.is("apps.openshift.io", "DeploymentConfig");
+    let given_up = places(value, "/status/conditions/*")
+        .into_iter()
+        .find(|(_, condition)| {
+            condition["type"] == "Progressing" && condition["status"] == "False"
+        });
+    if let Some((_, condition)) = given_up {
+        let text = |field: &str| condition[field].as_str().unwrap_or_default();
+        return State::Failed(format!("{} ({})", text("message"), text("reason")));
+    }
+    if object.is("apps.openshift.io", "DeploymentConfig")
+        && wanted > 0
+        && number("latestVersion") == 0
+    {
+        return State::Waiting("its image stream tag has no image yet".to_owned());
+    }
+    let (new, up) = if rolls {
+        (number("updatedReplicas"), number("availableReplicas"))
+    } else {
+        (number("readyReplicas"), number("readyReplicas"))
+    };
+    if number("replicas") > new.max(wanted) {
+        return State::Waiting(format!(
+            "{} old pods are still there",
+            number("replicas") - new
+        ));
+    }
+    if new < wanted {
+        return State::Waiting(format!("{new} of {wanted} new pods made"));
+    }
+    if up < wanted {
+        return State::Waiting(format!("{up} of {wanted} pods available"));
+    }
+    State::Done
+}
+
+/// Whether the pods of a workload, or a pod, run an image of this digest; anything does without one.
+fn runs(object: &Object, digest: Option<&str>) -> bool {
+    let Some(digest) = digest else { return true };
+    object
+        .pod_spec()
+        .and_then(|spec| spec["containers"].as_array())
+        .into_iter()
+        .flatten()
+        .filter_map(|container| container["image"].as_str())
+        .any(|image| image.ends_with(digest))
+}
+
+fn statuses(pod: &Object) -> impl Iterator<Item = &Value> {
+    ["initContainerStatuses", "containerStatuses"]
+        .into_iter()
+        .flat_map(|list| pod.value()["status"][list].as_array().into_iter().flatten())
+}
+
+fn ends_again_and_again(pod: &Object) -> bool {
+    statuses(pod).any(|container| {
+        container["ready"] != true
+            && container["restartCount"].as_u64().unwrap_or(0) >= RESTARTS
+            && (container["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+                || container["state"]["terminated"].is_object())
+    })
+}
+
+fn cannot_start(pod: &Object) -> bool {
+    statuses(pod).any(|container| {
+        matches!(
+            container["state"]["waiting"]["reason"].as_str(),
+            Some(
+                "CreateContainerConfigError"
+                    | "CreateContainerError"
+                    | "InvalidImageName"
+                    | "ErrImageNeverPull"
+            )
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(status: Value) -> Object {
+        Object::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "generation": 2},
+            "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "web", "image": "r/web@sha256:1"}]}}},
+            "status": status}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_roll_out_is_done_when_only_new_pods_are_there() {
+        let waiting = |status: Value| match state(&deployment(status)) {
+            State::Waiting(text) => text,
+            other => format!("{other:?}"),
+        };
+        insta::assert_snapshot!([
+            waiting(json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1})),
+            waiting(json!({"observedGeneration": 2, "replicas": 1})),
+            waiting(json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 2})),
+            waiting(json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1})),
+            waiting(json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1})),
+            waiting(json!({"observedGeneration": 2, "conditions": [{"type": "Progressing", "status": "False",
+                "reason": "ProgressDeadlineExceeded", "message": "it has timed out progressing"}]})),
+        ].join("\n"), @r#"
+        its controller has not seen it yet
+        0 of 1 new pods made
+        1 old pods are still there
+        0 of 1 pods available
+        Done
+        Failed("it has timed out progressing (ProgressDeadlineExceeded)")
+        "#);
+        let object = deployment(Value::Null);
+        assert!(runs(&object, None) && runs(&object, Some("sha256:1")));
+        assert!(!runs(&object, Some("sha256:2")));
+    }
+
+    #[test]
+    fn a_pod_that_ends_again_and_again_is_known() {
+        let pod = |count: u64| {
+            Object::from_value(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-1"},
+                "status": {"containerStatuses": [{"name": "web", "ready": false, "restartCount": count,
+                    "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}}))
+            .unwrap()
+        };
+        assert!(ends_again_and_again(&pod(3)) && !ends_again_and_again(&pod(2)));
+    }
+}
