@@ -172,7 +172,7 @@ fn analyze_tree(args: &Analyze, printer: Printer) -> Result<Exit> {
 
 fn convert_tree(args: &Convert, printer: Printer) -> Result<Exit> {
     let (tree, analysis) = analyzed(&args.dir, &args.decisions)?;
-    let runner = runner(args, &analysis)?;
+    let runner = runner(args, &tree, &analysis)?;
     let plan = plan(&tree, &analysis, runner.as_ref()).map_err(usage)?;
     if args.dry_run {
         printer.data(&plan, |plan| {
@@ -257,12 +257,13 @@ fn usage(error: V2Error) -> anyhow::Error {
 }
 
 /// The runner to put into the tree: the one that was named, else the one beside this program.
-fn runner(args: &Convert, analysis: &Analysis) -> Result<Option<RunnerFile>> {
-    if analysis.options.runner != Runner::Vendored {
-        return Ok(None);
-    }
+fn runner(args: &Convert, tree: &Tree, analysis: &Analysis) -> Result<Option<RunnerFile>> {
     if let Some(file) = &args.runner_binary {
         return Ok(Some(RunnerFile::read(file)?));
+    }
+    // The one beside may be of no use in images, which is no matter where none is needed.
+    if !RunnerFile::is_needed(tree, &analysis.options) {
+        return Ok(None);
     }
     let beside = std::env::current_exe()
         .ok()

@@ -3,24 +3,10 @@
 //!
 //! Needs bubblewrap, Apache and the wheelhouse that `cargo xtask test` makes.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{Dev, Service, Space, Tool, World, keep_secret, run, tools, until};
-
-/// What the runner does, as far as this application takes it: hooks in their order around the builder's own scripts.
-const RUNNER: &str = r#"#!/bin/bash
-set -e
-hooks=/opt/app-root/src/.s2i/action_hooks
-read_env() { set -a; [ ! -f "$hooks/$1" ] || . "$hooks/$1"; set +a; }
-hook() { [ ! -f "$hooks/$1" ] || "$hooks/$1"; }
-case $1 in
-    assemble) bash /usr/libexec/s2i/assemble; read_env build_env; hook build ;;
-    run) read_env deploy_env; hook deploy; exec bash /usr/libexec/s2i/run ;;
-    *) read_env deploy_env; hook "$1" ;;
-esac
-"#;
 
 const PASSWORD: &str = "a horse of 1885, correct and stapled";
 
@@ -38,6 +24,21 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), &target).expect("the file can be copied");
         }
     }
+}
+
+/// The static runner, as it is handed to users.
+fn runner() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let output = Command::new(root.join("scripts/build-image-runner"))
+        .output()
+        .expect("the script can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "the runner cannot be built: {said}"
+    );
+    let program = String::from_utf8_lossy(&output.stdout);
+    root.join(program.trim()).display().to_string()
 }
 
 /// Puts the wheels into the converted tree, as one does for builds without a network.
@@ -181,14 +182,12 @@ fn an_application_of_v2_lives_on() {
     let tool = Tool::new(&world);
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v2-django");
     copy(&fixture, &tool.path("visitors"));
-    let runner = tool.write("runner", RUNNER);
-    std::fs::set_permissions(runner, std::fs::Permissions::from_mode(0o755))
-        .expect("its mode can be set");
+    let runner = runner();
 
     tool.run(&["v2", "analyze", "visitors"])
         .ok()
         .says("OpenShift V2 application");
-    tool.run(&["v2", "convert", "visitors", "--runner-binary", "runner"])
+    tool.run(&["v2", "convert", "visitors", "--runner-binary", &runner])
         .ok();
     with_wheels(&tool.path("visitors-v3"));
 

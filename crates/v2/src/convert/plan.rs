@@ -11,7 +11,6 @@ use crate::analysis::Analysis;
 use crate::facts::{Cartridge, SOURCE_DIR, entry_candidates};
 use crate::findings::tree::links::in_old_data;
 use crate::needs::Needs;
-use crate::options::Runner;
 use crate::tree::{Leads, Tree};
 
 /// What a conversion does to each file, and what the result needs of a cluster.
@@ -40,7 +39,7 @@ impl Plan {
     }
 }
 
-/// Makes the plan of a conversion. `runner` is the program that [`Runner::Vendored`] puts into the tree.
+/// Makes the plan of a conversion. `runner` is the program that [`Runner::Vendored`](crate::Runner::Vendored) puts into the tree.
 ///
 /// # Errors
 /// When the application cannot be converted; the error says what is there and what a person would do.
@@ -59,7 +58,7 @@ pub fn plan(
     hooks::hooks(&mut draft, analysis, &renames);
     jobs::jobs(&mut draft, analysis, &renames);
     runner::scripts(&mut draft, options.runner);
-    if options.runner == Runner::Vendored && !tree.is_file(runner::VENDORED) {
+    if RunnerFile::is_needed(tree, options) {
         let Some(file) = runner_file else {
             return Err(V2Error::NoRunner {
                 looked: "--runner-binary, and beside this program".to_owned(),

@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use super::draft::{Draft, Reason};
-use crate::V2Error;
 use crate::options::Runner;
+use crate::{Options, Tree, V2Error};
 
 /// Where the vendored program lies in the tree.
 pub(crate) const VENDORED: &str = ".s2i/runner/openshifter-image";
 
 /// The most that a runner may weigh, in bytes.
 const LARGEST: usize = 32 << 20;
+
+/// Bytes of the header of a 64-bit ELF file.
+const ELF_HEADER: usize = 64;
 
 /// The program that is put into the tree.
 #[derive(Debug, Clone)]
@@ -19,6 +22,11 @@ pub struct RunnerFile {
 }
 
 impl RunnerFile {
+    /// Whether a conversion puts the program into this tree: it is to be vendored, and is not there yet.
+    pub fn is_needed(tree: &Tree, options: &Options) -> bool {
+        options.runner == Runner::Vendored && !tree.is_file(VENDORED)
+    }
+
     /// Reads and checks the program: it has to be a Linux program, and to need no library of the image it will run in.
     ///
     /// # Errors
@@ -46,6 +54,9 @@ impl RunnerFile {
                 return Ok(Self { content });
             }
             return Err("it is no Linux program".to_owned());
+        }
+        if content.len() < ELF_HEADER {
+            return Err("it is cut off".to_owned());
         }
         if interpreter(&content) {
             return Err("it is linked dynamically, and the image may have other libraries: take the static one".to_owned());
