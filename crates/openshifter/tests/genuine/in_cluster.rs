@@ -26,10 +26,16 @@ fn in_pod(tool: &Tool, space: &Space, token: &str, args: &[&str]) -> Command {
     let (host, port) = space.cluster.host_and_port();
     let folder = folder.to_string_lossy().into_owned();
     let program = tool.program().to_string_lossy().into_owned();
-    let mut all = vec![
-        "--dev-bind",
-        "/",
-        "/",
+    let own = tool.path("").to_string_lossy().into_owned();
+    let mut all = Vec::new();
+    // Not all of `/`: mounts of the clusters' own pods come and go below it.
+    for system in ["/usr", "/bin", "/lib", "/lib64", "/etc"] {
+        all.extend(["--ro-bind-try", system, system]);
+    }
+    all.extend(["--dev", "/dev", "--proc", "/proc"]);
+    all.extend(["--symlink", "/run", "/var/run"]);
+    all.extend(["--bind", &own, &own, "--ro-bind", &program, &program]);
+    all.extend([
         "--tmpfs",
         "/run",
         "--ro-bind",
@@ -44,7 +50,7 @@ fn in_pod(tool: &Tool, space: &Space, token: &str, args: &[&str]) -> Command {
         "KUBERNETES_SERVICE_PORT",
         &port,
         &program,
-    ];
+    ]);
     all.extend(args);
     tool.wrapped("bwrap", &all)
 }
