@@ -50,6 +50,8 @@ pub struct Content<'a> {
     pub left_out: &'a [LeftOut],
     /// What could not be listed at the source.
     pub unlisted: &'a [Unlisted],
+    /// Claims whose data was left out, as was asked for.
+    pub skipped: &'a [String],
     /// What may be incomplete, for a person.
     pub losses: &'a [String],
     /// The images; those that are included were written into [`ChartBuilder::images_dir`].
@@ -67,6 +69,7 @@ impl Default for Content<'_> {
             values: NOTHING,
             left_out: &[],
             unlisted: &[],
+            skipped: &[],
             losses: &[],
             images: &[],
         }
@@ -205,6 +208,7 @@ impl ChartBuilder {
             },
             objects,
             volumes,
+            skipped: content.skipped.to_vec(),
             images: content.images.to_vec(),
             left_out: content.left_out.to_vec(),
             unlisted: content.unlisted.to_vec(),

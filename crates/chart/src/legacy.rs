@@ -135,6 +135,7 @@ impl Legacy {
             images: Vec::new(),
             left_out: Vec::new(),
             unlisted: Vec::new(),
+            skipped: Vec::new(),
             losses: vec!["the chart was made by the prototype of 2019, which has no digests and may be incomplete".into()],
             files: Vec::new(),
         }

@@ -33,6 +33,9 @@ pub struct Manifest {
     pub objects: Vec<ObjectRecord>,
     /// Every volume.
     pub volumes: Vec<VolumeRecord>,
+    /// Claims whose data was left out, as was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
     /// Every image that the application uses.
     #[serde(default)]
     pub images: Vec<ImageRecord>,
@@ -42,7 +45,7 @@ pub struct Manifest {
     /// What could not be listed at the source.
     #[serde(default)]
     pub unlisted: Vec<Unlisted>,
-    /// What may be incomplete, for a person: files that changed while they were read, skipped volumes.
+    /// What may be incomplete, for a person: files that changed while they were read.
     #[serde(default)]
     pub losses: Vec<String>,
     /// Every file of the chart but this one.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::ending::ended;
 use crate::error::Ended;
 use crate::journal::{At, Event};
+use crate::pods_going::{Stays, mounted, pods_of, wait_gone};
 use crate::policy::content;
 use crate::project::{inventory, side};
 use crate::{Action, MigrateError, Report, Run, Side};
@@ -225,6 +226,8 @@ pub(crate) async fn carry_out(
         plan.count(),
         plan.at.cluster
     ));
+    let keys = plan.steps.iter().flatten().map(|step| &step.key).collect();
+    let pods = pods_of(cluster, namespace, &keys).await?;
     run.journal.write(Event::DeletedApplication { at })?;
     let total = plan.count();
     let mut done = 0;
@@ -257,7 +260,18 @@ pub(crate) async fn carry_out(
             return Err(error);
         }
     }
-    Ok(())
+    // The garbage collector takes pods after their workloads. Until then they write to the claims that stay.
+    run.progress.stage("waiting until the pods are gone");
+    wait_gone(
+        cluster,
+        namespace,
+        |pod| {
+            pod.uid().is_some_and(|uid| pods.contains(uid))
+                || mounted(pod, &plan.kept_claims).is_some()
+        },
+        |_, _| Ok(Stays::LeaveAlone),
+    )
+    .await
 }
 
 /// Deletes one object and waits until it is gone. A status that its controller wrote meanwhile does not

@@ -1,7 +1,7 @@
 //! How an operation ends: its report is closed, kept, and says the ways on.
 
 use crate::error::{Ended, Failed};
-use crate::journal::Event;
+use crate::journal::{At, Event};
 use crate::{MigrateError, Report, Run};
 
 /// Closes the report of an operation, however it ended.
@@ -19,20 +19,36 @@ pub(crate) fn ended(run: &Run, mut report: Report, result: Result<(), MigrateErr
                 report.next.push(hint);
             }
             if changed {
-                report.next.push(format!(
-                    "openshifter undo {} takes back what this run changed",
-                    run.id
-                ));
-                if report.operation == "import" {
-                    report
-                        .next
-                        .push(format!("openshifter resume {} goes on", run.id));
-                }
+                report.next.extend(ways_on(run, &report.operation));
             }
             note_end(run, &report);
             Err(Box::new(Failed { error, report }))
         }
     }
+}
+
+/// What can be done about a run that changed something and failed.
+fn ways_on(run: &Run, operation: &str) -> Vec<String> {
+    let deleted_source = run.journal.events().is_ok_and(|events| {
+        events
+            .iter()
+            .any(|event| matches!(event, Event::DeletedApplication { at: At::Source }))
+    });
+    // Undo would remove what may be the last copy, and refuses.
+    if deleted_source {
+        return match operation {
+            "delete" => vec!["the same command again deletes what is left".to_owned()],
+            _ => Vec::new(),
+        };
+    }
+    let mut ways = vec![format!(
+        "openshifter undo {} takes back what this run changed",
+        run.id
+    )];
+    if operation == "import" {
+        ways.push(format!("openshifter resume {} goes on", run.id));
+    }
+    ways
 }
 
 fn note_end(run: &Run, report: &Report) {

@@ -22,6 +22,7 @@ use crate::journal::{At, Event};
 use crate::project::{ClaimState, Project, claim_state, definitions, side};
 use crate::quiesce::{self, Quiesced};
 use crate::transfer;
+use crate::way_in::Way;
 use crate::{
     Action, ImageAction, ImageEntry, ImageOptions, MigrateError, ObjectEntry, Report, Run,
     VolumeAction, VolumeEntry,
@@ -119,7 +120,7 @@ pub(crate) async fn export_as(
             &mut report,
         ))
         .await;
-    helpers.remove_all().await;
+    report.losses.extend(helpers.remove_all().await);
     let result = if result.is_err() || !role.stay_quiesced {
         let released = quiesce::release(run, source, namespace, role.at, &mut quiesced).await;
         result.and(released)
@@ -255,7 +256,7 @@ async fn work(
             });
         }
     }
-    let mut wanted = Vec::new();
+    let (mut wanted, mut skipped) = (Vec::new(), Vec::new());
     for claim in &claims {
         match claim_state(claim) {
             _ if options.skip_volumes.contains(claim.name()) => {
@@ -268,6 +269,7 @@ async fn work(
                     "volume {} was skipped: move its data yourself",
                     claim.name()
                 ));
+                skipped.push(claim.name().to_owned());
             }
             ClaimState::Unbound => {
                 report.volumes.push(VolumeEntry::without_data(
@@ -310,13 +312,18 @@ async fn work(
         async move {
             let began = Instant::now();
             let images = candidates(claim, objects, options.helper_image.as_deref(), None);
-            let door = helpers
-                .open(claim, if stopped { &[] } else { pods }, &images)
-                .await?;
-            let read =
-                transfer::read(run, source, namespace, claim, &door, &directory, !stopped).await;
-            helpers.close(&door).await;
-            read.map(|read| (claim, read, door.made_of, began.elapsed()))
+            let way = Way {
+                run,
+                cluster: source,
+                namespace,
+                helpers,
+                claim,
+                images: &images,
+                pods: if stopped { &[] } else { pods },
+                watch: !stopped,
+            };
+            let (read, made_of) = way.read(&directory).await?;
+            Ok::<_, MigrateError>((claim, read, made_of, began.elapsed()))
         }
     }))
     .buffer_unordered(VOLUMES_AT_ONCE);
@@ -371,6 +378,7 @@ async fn work(
         values: &refactored.values,
         left_out: &inventory.left_out,
         unlisted: &report.unlisted,
+        skipped: &skipped,
         losses: &report.losses,
         images: &images.records,
     })?;

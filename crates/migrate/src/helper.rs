@@ -18,8 +18,9 @@ mod mounts;
 mod pod;
 
 pub(crate) use candidates::candidates;
-pub(crate) use command::run_command;
-use mounts::{is_running, mounts_whole, node_of, sees_the_claim_alone};
+pub(crate) use command::{MOST_SAID, run_command};
+pub(crate) use mounts::node_of;
+use mounts::{is_running, mounts_whole, sees_the_claim_alone};
 use pod::{CONTAINER, MOUNT, Manner, Start, helper_pod, start_of};
 
 /// How long a helper pod may take to start: pulling an image and attaching a volume included.
@@ -86,7 +87,9 @@ impl<'a> Helpers<'a> {
                 .get(&pods(), Some(self.namespace), &name)
                 .await?;
             if live.is_some_and(|pod| pod.label(RUN_LABEL) == Some(self.run.id.as_str())) {
-                self.remove(&name).await;
+                self.remove(&name)
+                    .await
+                    .map_err(MigrateError::NotPossible)?;
             }
         }
         Ok(())
@@ -146,9 +149,37 @@ impl<'a> Helpers<'a> {
         node: Option<&str>,
         read_only: bool,
     ) -> Result<Door, MigrateError> {
+        self.start_as(claim, candidates, node, read_only, &Manner::ALL)
+            .await
+    }
+
+    /// [`Helpers::start`] with the application's own ids: where a file server does not let root in.
+    ///
+    /// # Errors
+    /// When no candidate works; what was tried is named.
+    pub(crate) async fn start_as_application(
+        &self,
+        claim: &str,
+        candidates: &[VolumeHelper],
+        node: Option<&str>,
+        read_only: bool,
+    ) -> Result<Door, MigrateError> {
+        let own = [Manner::Restricted];
+        self.start_as(claim, candidates, node, read_only, &own)
+            .await
+    }
+
+    async fn start_as(
+        &self,
+        claim: &str,
+        candidates: &[VolumeHelper],
+        node: Option<&str>,
+        read_only: bool,
+        manners: &[Manner],
+    ) -> Result<Door, MigrateError> {
         let mut tried = Vec::new();
         for candidate in candidates {
-            for manner in Manner::ALL {
+            for &manner in manners {
                 match self
                     .start_one(claim, candidate, node, read_only, manner)
                     .await
@@ -205,7 +236,7 @@ impl<'a> Helpers<'a> {
         }
         let result = self.started(&name, claim, candidate).await;
         if result.is_err() {
-            self.remove(&name).await;
+            let _ = self.remove(&name).await;
         }
         result
     }
@@ -268,11 +299,11 @@ impl<'a> Helpers<'a> {
     /// [`Helpers::remove_all`].
     pub(crate) async fn close(&self, door: &Door) {
         if door.helper {
-            self.remove(&door.pod).await;
+            let _ = self.remove(&door.pod).await;
         }
     }
 
-    async fn remove(&self, name: &str) {
+    async fn remove(&self, name: &str) -> Result<(), String> {
         let gone = async {
             self.cluster
                 .delete(
@@ -303,15 +334,17 @@ impl<'a> Helpers<'a> {
             }
             Err(error) => {
                 tracing::warn!(pod = name, %error, "a helper pod could not be removed");
-                self.run
-                    .progress
-                    .note(&format!("helper pod {name} could not be removed: {error}"));
+                return Err(format!(
+                    "helper pod {name} of {} could not be removed, and holds its claim until it is: {error}",
+                    self.namespace
+                ));
             }
         }
+        Ok(())
     }
 
-    /// Removes what is left. Called at the end of every run, however it ended.
-    pub(crate) async fn remove_all(&self) {
+    /// Removes what is left. Called at the end of every run, however it ended; gives what could not be removed.
+    pub(crate) async fn remove_all(&self) -> Vec<String> {
         let names = {
             let made = self
                 .made
@@ -319,9 +352,11 @@ impl<'a> Helpers<'a> {
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
             made.names.clone()
         };
+        let mut left = Vec::new();
         for name in names {
-            self.remove(&name).await;
+            left.extend(self.remove(&name).await.err());
         }
+        left
     }
 }
 

@@ -20,7 +20,7 @@ use crate::journal::{At, Event};
 use crate::project::side;
 use crate::quiesce::{self, Quiesced};
 use crate::undo::Remembered;
-use crate::{ImageOptions, MigrateError, Report, Run};
+use crate::{ImageOptions, MigrateError, Report, Run, VolumeAction, VolumeEntry};
 
 mod builds;
 mod crds;
@@ -54,6 +54,8 @@ pub struct ImportOptions {
     pub existing: Existing,
     /// Whether a claim that holds other data is overwritten, after a backup.
     pub overwrite_data: bool,
+    /// Claims whose data is not restored: the application starts with what they hold, or empty.
+    pub skip_volumes: BTreeSet<String>,
     /// Where the chart came from, when it was unpacked from an archive: `resume` opens it again.
     pub origin: Option<PathBuf>,
     /// An image with `sh`, `sleep` and `tar` for helper pods.
@@ -86,6 +88,7 @@ impl Default for ImportOptions {
             values: Value::Null,
             existing: Existing::Fail,
             overwrite_data: false,
+            skip_volumes: BTreeSet::new(),
             origin: None,
             helper_image: None,
             allow_crds: false,
@@ -177,7 +180,7 @@ pub(crate) async fn import_after(
             &mut report,
         ))
         .await;
-    helpers.remove_all().await;
+    report.losses.extend(helpers.remove_all().await);
     let released = quiesce::release(run, target, namespace, At::Target, &mut quiesced).await;
     ended(run, report, result.and(released))
 }
@@ -217,6 +220,13 @@ async fn work(
     report.findings.clone_from(&prepared.findings);
     report.left_out.clone_from(&prepared.left_out);
     report.losses.extend(prepared.losses.iter().cloned());
+    for claim in &prepared.skipped {
+        report.volumes.push(VolumeEntry::without_data(
+            claim,
+            VolumeAction::Skipped,
+            "as asked for",
+        ));
+    }
 
     run.progress
         .stage(&format!("looking at {}/{namespace}", target.name()));
@@ -309,8 +319,8 @@ async fn work(
         ..work
     };
     volumes::restore(work, decided_volumes, before, quiesced, report).await?;
-    // Their images are gone from our hands: the application's own pods may be on another node.
-    helpers.remove_all().await;
+    // The application's own pods may be on another node. What cannot be removed now is tried again at the end.
+    let _ = helpers.remove_all().await;
 
     run.progress.stage("starting the application");
     objects::release(run, target, namespace, &now).await?;
@@ -350,6 +360,8 @@ pub(crate) struct Prepared {
     pub(crate) left_out: Vec<openshifter_objects::LeftOut>,
     /// What the chart says is missing in it.
     pub(crate) losses: Vec<String>,
+    /// Claims whose data is not restored, as was asked for.
+    pub(crate) skipped: Vec<String>,
 }
 
 /// What the parts of an import share.

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use openshifter_objects::{Object, ObjectKey};
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::Side;
@@ -31,6 +32,12 @@ pub enum JournalError {
     /// A part of the program failed while it held the journal.
     #[error("the run's journal was left in an unknown state")]
     Poisoned,
+    /// Another process, or another part of this one, is at work on the run.
+    #[error("the run is still at work; wait until it has ended, or stop it first ({})", path.display())]
+    AtWork {
+        /// The journal.
+        path: PathBuf,
+    },
 }
 
 /// Which end of a run a change is made to.
@@ -60,7 +67,7 @@ pub enum Event {
         /// The chart that is imported.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         chart: Option<PathBuf>,
-        /// What was chosen, for `resume`. Holds no secrets.
+        /// What was chosen, for `resume`. Values that were given may be secret: the file is its owner's alone.
         #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
         options: serde_json::Value,
     },
@@ -149,6 +156,11 @@ pub enum Event {
         /// The workload.
         key: ObjectKey,
     },
+    /// A claim that was there, and empty, is about to be filled.
+    VolumeFilling {
+        /// The claim.
+        claim: String,
+    },
     /// A volume's own data is about to be replaced.
     VolumeOverwriting {
         /// The claim.
@@ -202,53 +214,74 @@ pub struct Journal {
 
 #[derive(Debug)]
 struct Inner {
-    file: fs::File,
+    /// `None` for a journal that is only looked at.
+    file: Option<fs::File>,
     events: Vec<Event>,
+    at_work: bool,
 }
 
 impl Journal {
-    /// Opens a journal, which is made when it is not there.
+    /// Opens a journal to write to, which is made when it is not there. It is locked until this is dropped, however
+    /// the process ends: nobody else may go on with the run, or take it back, meanwhile.
     ///
     /// A last line without an end was being written when the program died: its change was not made, and it
     /// is cut off.
     ///
     /// # Errors
-    /// When it cannot be read, or a line in it is damaged.
+    /// When it cannot be read, a line in it is damaged, or somebody else is at work on the run.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let mut events = Vec::new();
-        let mut good = 0_u64;
-        if path.exists() {
-            let mut reader = BufReader::new(fs::File::open(path)?);
-            let mut line = String::new();
-            let mut number = 0;
-            while reader.read_line(&mut line)? > 0 {
-                number += 1;
-                if !line.ends_with('\n') {
-                    break;
-                }
-                let event =
-                    serde_json::from_str(&line).map_err(|source| JournalError::Damaged {
-                        path: path.to_owned(),
-                        line: number,
-                        source,
-                    })?;
-                events.push(event);
-                good += line.len() as u64;
-                line.clear();
-            }
-        }
         let file = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .mode(0o600)
             .open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(JournalError::AtWork {
+                    path: path.to_owned(),
+                });
+            }
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        }
+        let (events, good) = read(path)?;
         if file.metadata()?.len() > good {
             file.file().set_len(good)?;
         }
         Ok(Self {
             path: path.to_owned(),
-            inner: Mutex::new(Inner { file, events }),
+            inner: Mutex::new(Inner {
+                file: Some(file),
+                events,
+                at_work: false,
+            }),
         })
+    }
+
+    /// Looks at a journal that others may be writing to. Changes nothing, and nothing can be written to it.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a line in it is damaged.
+    pub fn look(path: &Path) -> Result<Self, JournalError> {
+        // Asked first: an event that is written in between is then one too many, not one too few.
+        let at_work = fs::File::open(path).is_ok_and(|file| {
+            flock(&file, FlockOperation::NonBlockingLockShared)
+                == Err(rustix::io::Errno::WOULDBLOCK)
+        });
+        let (events, _) = read(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            inner: Mutex::new(Inner {
+                file: None,
+                events,
+                at_work,
+            }),
+        })
+    }
+
+    /// Whether somebody was at work on the run when it was [looked at](Journal::look).
+    pub fn at_work(&self) -> bool {
+        self.inner.lock().is_ok_and(|inner| inner.at_work)
     }
 
     /// Where it is.
@@ -264,8 +297,14 @@ impl Journal {
         let mut line = serde_json::to_vec(&event).map_err(std::io::Error::other)?;
         line.push(b'\n');
         let mut inner = self.inner.lock().map_err(|_| JournalError::Poisoned)?;
-        inner.file.write_all(&line)?;
-        inner.file.sync_data()?;
+        let file = inner.file.as_mut().ok_or_else(|| {
+            std::io::Error::new(
+                std::io::ErrorKind::ReadOnlyFilesystem,
+                "it is only looked at",
+            )
+        })?;
+        file.write_all(&line)?;
+        file.sync_data()?;
         inner.events.push(event);
         Ok(())
     }
@@ -317,7 +356,7 @@ impl Journal {
                 | Event::HelperStarting { at, .. }
                 | Event::Scaling { at, .. }
                 | Event::Deleting { at, .. } => at,
-                Event::ImagePushing { .. } => At::Target,
+                Event::ImagePushing { .. } | Event::VolumeFilling { .. } => At::Target,
                 _ => continue,
             };
             match at {
@@ -339,6 +378,34 @@ impl Journal {
             _ => None,
         })
     }
+}
+
+/// The events of a journal, and where the last whole line ends.
+fn read(path: &Path) -> Result<(Vec<Event>, u64), JournalError> {
+    let mut events = Vec::new();
+    let mut good = 0_u64;
+    let mut reader = match fs::File::open(path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((events, good)),
+        Err(error) => return Err(error.into()),
+    };
+    let mut line = String::new();
+    let mut number = 0;
+    while reader.read_line(&mut line)? > 0 {
+        number += 1;
+        if !line.ends_with('\n') {
+            break;
+        }
+        let event = serde_json::from_str(&line).map_err(|source| JournalError::Damaged {
+            path: path.to_owned(),
+            line: number,
+            source,
+        })?;
+        events.push(event);
+        good += line.len() as u64;
+        line.clear();
+    }
+    Ok((events, good))
 }
 
 /// Makes a folder that only its owner may enter.
@@ -377,9 +444,37 @@ mod tests {
         let journal = Journal::open(&path).unwrap();
         journal.write(creating("b")).unwrap();
         assert_eq!(
-            Journal::open(&path).unwrap().events().unwrap(),
+            Journal::look(&path).unwrap().events().unwrap(),
             [creating("a"), creating("b")]
         );
+    }
+
+    #[test]
+    fn a_run_at_work_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let journal = Journal::open(&path).unwrap();
+        journal.write(creating("a")).unwrap();
+        let error = Journal::open(&path).unwrap_err();
+        assert!(
+            error.to_string().starts_with("the run is still at work"),
+            "{error}"
+        );
+        // Half a line of the other one.
+        fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"{\"ev")
+            .unwrap();
+        let looked = Journal::look(&path).unwrap();
+        assert!(looked.at_work());
+        assert_eq!(looked.events().unwrap(), [creating("a")]);
+        assert!(looked.write(creating("b")).is_err());
+        assert!(fs::read_to_string(&path).unwrap().ends_with("{\"ev"));
+        drop(journal);
+        assert!(!Journal::look(&path).unwrap().at_work());
+        Journal::open(&path).unwrap();
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod images;
 mod import;
 mod journal;
 mod plan;
+mod pods_going;
 mod policy;
 mod progress;
 mod project;
@@ -28,6 +29,7 @@ mod transfer;
 mod undo;
 mod values;
 mod way_back;
+mod way_in;
 
 pub use delete::{DeletePlan, DeleteStep, delete, plan_delete};
 pub use endpoint::{Endpoint, EndpointError, InputFile};

@@ -1,16 +1,14 @@
 //! Stops what writes to volumes for the time of a copy, and lets it go on afterwards.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use openshifter_cluster::Cluster;
 use openshifter_objects::{Object, ObjectKey, claims_of};
 
 use crate::helper::pods;
 use crate::journal::{At, Event};
+use crate::pods_going::{Stays, mounted, wait_gone};
 use crate::{MigrateError, Run};
-
-/// How long pods may take to end.
-const STOP: Duration = Duration::from_secs(300);
 
 /// Workloads that were scaled to zero, with their replicas before.
 #[derive(Debug, Default, Clone)]
@@ -98,7 +96,10 @@ fn writers<'a>(
     Ok(found)
 }
 
-/// Scales to zero what writes to these claims, and waits until its pods are gone.
+/// Scales to zero what writes to these claims, and waits until no pod mounts them any more.
+///
+/// A pod that mounts one and that nobody has stopped, as one of an operator, is an error that names it: what it writes
+/// would be torn.
 ///
 /// Each step is journaled before it is made: `undo` gives the replicas back after a crash.
 pub(crate) async fn quiesce(
@@ -143,27 +144,35 @@ pub(crate) async fn quiesce(
         }
         quiesced.workloads.push((key, replicas));
     }
-    if quiesced.workloads.is_empty() {
-        return Ok(());
-    }
-    for pod in live.iter().filter(|pod| {
-        pod.claim_names()
-            .iter()
-            .any(|claim| claims.iter().any(|c| c == claim))
-            && !matches!(
-                pod.value()["status"]["phase"].as_str(),
-                Some("Succeeded" | "Failed")
-            )
-    }) {
-        let uid = pod.uid().map(str::to_owned);
-        cluster
-            .wait(&pods(), Some(namespace), pod.name(), STOP, |now| {
-                // A StatefulSet's next pod has the same name and another uid.
-                now.is_none_or(|now| now.uid() != uid.as_deref())
+    // Also where nothing was scaled: pods of what was deleted or scaled before may still write, and pods of an operator
+    // or of another application, too.
+    let stopped: BTreeSet<ObjectKey> = objects
+        .iter()
+        .filter(|object| is_scalable(object))
+        .map(Object::key)
+        .collect();
+    wait_gone(
+        cluster,
+        namespace,
+        |pod| mounted(pod, claims).is_some(),
+        |pod, root| {
+            if stopped.contains(&root.key) {
+                return Ok(Stays::Await);
+            }
+            Err(MigrateError::CannotQuiesce {
+                key: pod.key(),
+                claim: mounted(pod, claims).cloned().unwrap_or_default(),
+                reason: match root.key == pod.key() {
+                    true => "nothing controls it; stop it first, or copy while it runs".to_owned(),
+                    false => format!(
+                        "it belongs to {}, which is not scaled by this run; stop that first, or copy while it runs",
+                        root.key
+                    ),
+                },
             })
-            .await?;
-    }
-    Ok(())
+        },
+    )
+    .await
 }
 
 /// Gives the workloads their replicas back. Tries all, and returns the first failure.

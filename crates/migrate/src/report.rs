@@ -58,6 +58,8 @@ pub enum VolumeAction {
     Equal,
     /// The claim's own data was kept in a backup chart, then replaced.
     Overwritten,
+    /// Filled by a run that was undone, and empty again.
+    Emptied,
     /// Not moved, as was asked for.
     Skipped,
     /// Never bound to a volume, so there is no data to move.
@@ -348,6 +350,12 @@ impl Report {
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let ended = match self.outcome {
             Outcome::Complete if self.dry_run => "nothing was done; this is what would be",
+            Outcome::Complete if self.operation == "delete" => {
+                "complete: everything that was shown is gone"
+            }
+            Outcome::Complete if self.operation == "undo" => {
+                "complete: what the run changed is taken back"
+            }
             Outcome::Complete => "complete: everything is there and was checked",
             Outcome::Incomplete if self.dry_run => {
                 "nothing was done; this is what would be, with something missing"
@@ -428,7 +436,10 @@ impl Report {
                 continue;
             }
             write!(out, "  volume {}: {}", volume.claim, volume.action.word())?;
-            if !matches!(volume.action, VolumeAction::Skipped | VolumeAction::Unbound) {
+            if !matches!(
+                volume.action,
+                VolumeAction::Skipped | VolumeAction::Unbound | VolumeAction::Emptied
+            ) {
                 write!(
                     out,
                     ", {} files, {}",
@@ -525,6 +536,7 @@ impl VolumeAction {
             Self::Restored => "restored",
             Self::Equal => "holds the same data already",
             Self::Overwritten => "overwritten",
+            Self::Emptied => "empty again",
             Self::Skipped => "skipped",
             Self::Unbound => "never bound, no data to move",
             Self::Failed => "failed",

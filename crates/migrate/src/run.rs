@@ -26,9 +26,15 @@ impl RunId {
     /// A new one.
     #[expect(clippy::new_without_default, reason = "each one is another")]
     pub fn new() -> Self {
-        let now = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        let now = Timestamp::now();
         let random = uuid::Uuid::new_v4().simple().to_string();
-        Self(format!("{now}-{}", &random[..8]))
+        // Milliseconds, so that runs of one second have an order.
+        Self(format!(
+            "{}{:03}-{}",
+            now.strftime("%Y%m%d-%H%M%S"),
+            now.subsec_millisecond(),
+            &random[..8]
+        ))
     }
 
     /// The id.
@@ -72,7 +78,10 @@ impl FromStr for RunId {
         let digits =
             |part: &str, len| part.len() == len && part.bytes().all(|b| b.is_ascii_digit());
         match parts.as_slice() {
-            [date, time, random] if digits(date, 8) && digits(time, 6) && hex(random, 8) => {
+            // Six digits are of runs before there were milliseconds.
+            [date, time, random]
+                if digits(date, 8) && (digits(time, 9) || digits(time, 6)) && hex(random, 8) =>
+            {
                 Ok(Self(text.to_owned()))
             }
             _ => Err(format!(
@@ -109,12 +118,28 @@ impl Run {
     /// Goes on with a run of that id, or begins it.
     ///
     /// # Errors
-    /// When its folder or journal cannot be made or read.
+    /// When its folder or journal cannot be made or read, or somebody else is at work on it.
     pub fn with_id(state: StateDir, id: RunId) -> Result<Self, MigrateError> {
         let folder = state
             .run(&id)
             .map_err(|source| MigrateError::State { source })?;
         let journal = Journal::open(&folder.join("journal.jsonl"))?;
+        Ok(Self {
+            id,
+            state,
+            progress: Arc::new(Silent),
+            cancel: CancellationToken::new(),
+            journal: Arc::new(journal),
+        })
+    }
+
+    /// A run to look at, which others may be carrying out. Nothing can be done in its name.
+    ///
+    /// # Errors
+    /// When its journal cannot be read.
+    pub fn look(state: StateDir, id: RunId) -> Result<Self, MigrateError> {
+        let path = state.path().join("runs").join(id.as_str());
+        let journal = Journal::look(&path.join("journal.jsonl"))?;
         Ok(Self {
             id,
             state,
@@ -158,6 +183,9 @@ mod tests {
     fn an_id_is_read_back_and_nothing_else() {
         let id = RunId::new();
         assert_eq!(id.as_str().parse::<RunId>().unwrap(), id);
+        let former: RunId = "20260101-000000-01234567".parse().unwrap();
+        let later: RunId = "20260101-000000001-01234567".parse().unwrap();
+        assert!(former < later && later < id);
         for bad in [
             "",
             "..",

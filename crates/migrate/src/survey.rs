@@ -32,7 +32,9 @@ pub async fn list_volume(
         &pods,
     );
     let list = run.or_cancelled(work).await;
-    helpers.remove_all().await;
+    for left in helpers.remove_all().await {
+        run.progress.note(&left);
+    }
     list
 }
 

@@ -3,19 +3,27 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use openshifter_cluster::Cluster;
+use openshifter_cluster::{Cluster, ExecOptions, ExecStdin};
 use openshifter_volumes::commands::{self, StatList, Tar};
 use openshifter_volumes::{
     Compare, FileList, Progress as Bytes, RecordOptions, Recorded, StoredVolume, VolumeError,
 };
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::helper::{Door, run_command};
+use crate::helper::{Door, MOST_SAID, run_command};
 use crate::{MigrateError, Run};
 
 /// Differences that a message names before it says how many more there are.
 const NAMED: usize = 5;
+
+/// Bytes of a listing of change times: some four million files.
+const MOST_LISTED: u64 = 512 << 20;
+
+/// How long a command may be silent that works through a whole volume: removing or changing millions of files says
+/// nothing on the way.
+const LONG: Duration = Duration::from_secs(3600);
 
 /// A volume that was read.
 pub(crate) struct Read {
@@ -68,6 +76,10 @@ pub(crate) async fn read(
     let stdout = exec.stdout().ok_or_else(|| no_stream(claim))?;
     let options = RecordOptions {
         progress: bytes(run, claim, None),
+        excluded: match door.probe.lost_found_unreadable {
+            true => vec!["lost+found".to_owned()],
+            false => Vec::new(),
+        },
         ..RecordOptions::default()
     };
     let recorded = openshifter_volumes::record(stdout, directory, &options).await;
@@ -82,8 +94,9 @@ pub(crate) async fn read(
     let mut changed = Vec::new();
     match outcome.exit_code {
         0 => {}
-        // GNU tar: a file changed while it was read. Named by the watch below.
-        1 if watch && recorded.is_ok() => {
+        // GNU tar: a file changed while it was read. Named by the watch below. BusyBox's says the same of a file that
+        // it could not open and left out.
+        1 if watch && recorded.is_ok() && door.probe.tar == Tar::Gnu => {
             changed.extend(
                 outcome
                     .stderr
@@ -111,12 +124,22 @@ pub(crate) async fn read(
             (Some(before), Some(after)) => {
                 let files = commands::changed(&before, &after);
                 let texts = files.iter().map(|path| {
-                    format!("`{}` was written to during the copy", String::from_utf8_lossy(path).escape_debug())
+                    format!(
+                        "`{}` was written to during the copy",
+                        String::from_utf8_lossy(path).escape_debug()
+                    )
                 });
-                changed = named(texts, files.len());
+                let seen = named(texts, files.len());
+                // What the listings saw is named better; what only tar saw stays.
+                if !seen.is_empty() {
+                    changed = seen;
+                }
             }
-            _ => run.progress.note(&format!(
-                "volume {claim}: {}/{} has no `find` and `stat`, so a change during the copy would not be noticed; --quiesce makes it certain",
+            // It looks at each file before and after.
+            _ if door.probe.tar == Tar::Gnu => {}
+            _ => changed.push(format!(
+                "{}/{} could not list its files twice (it has no `find` and `stat`, or there are too many), so a \
+                 change during the copy would not have been noticed; --quiesce makes it certain",
                 door.pod, door.container
             )),
         }
@@ -158,8 +181,17 @@ async fn stat_list(
         return Ok(None);
     }
     let command = commands::stat_list(&door.path);
-    let (code, output) =
-        run_command(cluster, namespace, &door.pod, &door.container, &command).await?;
+    let (code, output) = run_command(
+        cluster,
+        namespace,
+        &door.pod,
+        &door.container,
+        &command,
+        MOST_LISTED,
+        Some(LONG),
+    )
+    .await?;
+    // One that was cut off has no end, and is none.
     Ok(if code == 0 {
         commands::parse_stat_list(&output)
     } else {
@@ -204,6 +236,111 @@ pub(crate) async fn scan(
     list.map_err(failed(claim, "reading it back"))
 }
 
+/// Lists what a volume holds that should hold what is stored, without having its large files sent back: they are hashed
+/// where they are. `None` when that is not worth it, not possible there, or something is not as it should be: what is
+/// different is for [`scan`] to say.
+pub(crate) async fn scan_in_place(
+    run: &Run,
+    cluster: &Cluster,
+    namespace: &str,
+    claim: &str,
+    door: &Door,
+    stored: &StoredVolume,
+) -> Result<Option<FileList>, MigrateError> {
+    if !door.probe.sha256 {
+        return Ok(None);
+    }
+    let volume = stored.clone();
+    let large = tokio::task::spawn_blocking(move || volume.large_files())
+        .await
+        .map_err(|error| MigrateError::State {
+            source: std::io::Error::other(error),
+        })?
+        .map_err(failed(claim, "reading its list of files"))?;
+    if large.is_empty() {
+        return Ok(None);
+    }
+    let (mut names, mut left_out) = (Vec::new(), Vec::new());
+    for entry in &large {
+        names.extend_from_slice(&entry.path);
+        names.push(0);
+        left_out.extend_from_slice(b"./");
+        left_out.extend_from_slice(&entry.path);
+        left_out.push(b'\n');
+    }
+    let Some(rest) = commands::archive_of_the_rest(&door.path, left_out.len() as u64, &door.probe)
+    else {
+        return Ok(None);
+    };
+    let progress = bytes(run, claim, Some(stored.tar_len()));
+    let options = ExecOptions {
+        stdin: true,
+        stall: Some(LONG),
+        ..ExecOptions::default()
+    };
+    let exec = |command: Vec<String>| {
+        let options = &options;
+        async move {
+            cluster
+                .exec_with(
+                    namespace,
+                    &door.pod,
+                    Some(&door.container),
+                    &command,
+                    options,
+                )
+                .await
+        }
+    };
+
+    let mut looking = exec(commands::look_at_files(&door.path, names.len() as u64)).await?;
+    let (Some(stdin), Some(stdout)) = (looking.stdin(), looking.stdout()) else {
+        return Ok(None);
+    };
+    let (_, found) = tokio::join!(put(stdin, &names), async {
+        let mut lines = BufReader::new(stdout.take(512 * large.len() as u64)).lines();
+        let mut found = Vec::with_capacity(large.len());
+        for entry in &large {
+            let (Ok(Some(stat)), Ok(Some(hash))) =
+                (lines.next_line().await, lines.next_line().await)
+            else {
+                break;
+            };
+            let Some(seen) = commands::looked_at(&entry.path, &stat, &hash) else {
+                break;
+            };
+            progress.add(seen.size);
+            found.push(seen);
+        }
+        found
+    });
+    if !looking.finish().await?.success() || found.len() != large.len() {
+        run.progress.volume_done(claim);
+        return Ok(None);
+    }
+
+    let mut archiving = exec(rest).await?;
+    let (Some(stdin), Some(stdout)) = (archiving.stdin(), archiving.stdout()) else {
+        return Ok(None);
+    };
+    let (_, list) = tokio::join!(
+        put(stdin, &left_out),
+        openshifter_volumes::scan_with(stdout, &progress)
+    );
+    let outcome = archiving.finish().await?;
+    run.progress.volume_done(claim);
+    Ok(match list {
+        Ok(list) if outcome.success() => list.with(found),
+        _ => None,
+    })
+}
+
+/// Gives a command its whole input. One that ended early says why by its exit code.
+async fn put(mut stdin: ExecStdin, input: &[u8]) {
+    let _ = stdin.write_all(input).await;
+    let _ = stdin.shutdown().await;
+}
+
 /// Writes a stored volume into a claim that is empty, or was emptied. Tells whether the times of folders and
 /// symbolic links are right too.
 pub(crate) async fn write(
@@ -216,8 +353,10 @@ pub(crate) async fn write(
 ) -> Result<bool, MigrateError> {
     let tar = door.probe.tar;
     let total = volume.len_for(tar).map_err(failed(claim, "preparing it"))?;
+    let length = commands::restore_length(total, &door.probe);
     // Whether standard input can be closed shows only when the stream stands; reading by length suits both.
-    let command = commands::restore(&door.path, total, !door.probe.head, &door.probe);
+    let by_length = door.probe.head || door.probe.dd;
+    let command = commands::restore(&door.path, length, !by_length, &door.probe);
     let mut exec = cluster
         .exec(namespace, &door.pod, Some(&door.container), &command, true)
         .await?;
@@ -228,7 +367,10 @@ pub(crate) async fn write(
         .send(tar, &mut stdin, &bytes(run, claim, Some(total)))
         .await;
     if sent.is_ok() {
-        // Without it the input counts as torn. What fails here shows in the command's end.
+        // Without an end the input counts as torn. What fails here shows in the command's end.
+        if length > total {
+            let _ = stdin.write_all(&vec![0; (length - total) as usize]).await;
+        }
         let _ = stdin.shutdown().await;
     }
     drop(stdin);
@@ -309,15 +451,19 @@ async fn feed(
         return Ok(Ok(()));
     }
     let mut exec = cluster
-        .exec(namespace, &door.pod, Some(&door.container), command, true)
+        .exec_with_stall(
+            namespace,
+            &door.pod,
+            Some(&door.container),
+            command,
+            true,
+            LONG,
+        )
         .await?;
-    let Some(mut stdin) = exec.stdin() else {
+    let Some(stdin) = exec.stdin() else {
         return Ok(Err("the cluster gave no input stream".to_owned()));
     };
-    // A command that ended early says why by its exit code.
-    let _ = stdin.write_all(input).await;
-    let _ = stdin.shutdown().await;
-    drop(stdin);
+    put(stdin, input).await;
     let outcome = exec.finish().await?;
     Ok(if outcome.success() {
         Ok(())
@@ -334,8 +480,16 @@ pub(crate) async fn wipe(
     door: &Door,
 ) -> Result<(), MigrateError> {
     let command = commands::wipe(&door.path);
-    let (code, output) =
-        run_command(cluster, namespace, &door.pod, &door.container, &command).await?;
+    let (code, output) = run_command(
+        cluster,
+        namespace,
+        &door.pod,
+        &door.container,
+        &command,
+        MOST_SAID,
+        Some(LONG),
+    )
+    .await?;
     if code == 0 {
         return Ok(());
     }

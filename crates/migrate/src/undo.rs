@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use openshifter_chart::VolumeHelper;
 use openshifter_cluster::{Cluster, Preconditions, Propagation};
 use openshifter_objects::{GroupKind, ObjectKey};
 use openshifter_volumes::Allow;
@@ -11,13 +12,18 @@ use serde_json::Value;
 
 use crate::ending::ended;
 use crate::error::{Ended, Failed};
-use crate::helper::Helpers;
+use crate::helper::{Helpers, candidates};
 use crate::images::image_of;
 use crate::import::{Before, Existing, ImportOptions, import_after, open_chart};
 use crate::journal::{At, Event};
+use crate::pods_going::{mounted, wait_gone};
+use crate::project::inventory;
 use crate::run::RUN_LABEL;
 use crate::way_back::import_command;
-use crate::{Action, ImageChoices, ImageOptions, MigrateError, Report, Run, Side};
+use crate::{
+    Action, ImageChoices, ImageOptions, MigrateError, Report, Run, Side, VolumeAction, VolumeEntry,
+    transfer,
+};
 
 /// What a run's journal says of its ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +72,8 @@ pub(crate) struct Remembered {
     values: Value,
     existing: String,
     overwrite_data: bool,
+    #[serde(default)]
+    skip_volumes: BTreeSet<String>,
     helper_image: Option<String>,
     allow_crds: bool,
     #[serde(default)]
@@ -92,6 +100,7 @@ impl Remembered {
             }
             .to_owned(),
             overwrite_data: options.overwrite_data,
+            skip_volumes: options.skip_volumes.clone(),
             helper_image: options.helper_image.clone(),
             allow_crds: options.allow_crds,
             allow_beyond_project: options.allow_beyond_project,
@@ -112,6 +121,7 @@ impl Remembered {
                 _ => Existing::Fail,
             },
             overwrite_data: self.overwrite_data,
+            skip_volumes: self.skip_volumes.clone(),
             helper_image: self.helper_image.clone(),
             allow_crds: self.allow_crds,
             allow_beyond_project: self.allow_beyond_project,
@@ -271,6 +281,18 @@ async fn work(
                 .await?;
         }
     }
+    // Found now: what a helper pod may be made of goes with the run's objects.
+    let emptied = match filled(events).as_slice() {
+        [] => Vec::new(),
+        claims => {
+            let (cluster, namespace) = end(At::Target)?;
+            let (live, _) = inventory(cluster, namespace, None).await?;
+            claims
+                .iter()
+                .map(|claim| (*claim, candidates(claim, &live.objects, None, None)))
+                .collect()
+        }
+    };
     for event in events.iter().rev() {
         match event {
             Event::Creating { at, key } => {
@@ -348,10 +370,76 @@ async fn work(
             _ => {}
         }
     }
+    if !emptied.is_empty() {
+        let (cluster, namespace) = end(At::Target)?;
+        for (claim, images) in emptied {
+            empty(run, cluster, namespace, claim, &images, report).await?;
+        }
+    }
+    let deleted = |event: &Event| matches!(event, Event::DeletedApplication { at: At::Target });
+    if events.iter().any(deleted) {
+        let way = kept_chart(events, At::Target, &ends)
+            .map(|command| format!(": {command} brings it back"))
+            .unwrap_or_default();
+        report.losses.push(format!(
+            "the application that was at the target first was deleted by this run{way}"
+        ));
+    }
     // All is taken back; that it could be tried once more does no harm.
     if let Err(error) = run.journal.write(Event::Undone) {
         tracing::warn!(%error, "the undo could not be journaled");
     }
+    Ok(())
+}
+
+/// Claims that this run found empty and began to fill.
+fn filled(events: &[Event]) -> Vec<&str> {
+    let claims: BTreeSet<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::VolumeFilling { claim } => Some(claim.as_str()),
+            _ => None,
+        })
+        .collect();
+    claims.into_iter().collect()
+}
+
+/// Makes a claim empty again that this run has filled, once nobody mounts it any more.
+async fn empty(
+    run: &Run,
+    cluster: &Cluster,
+    namespace: &str,
+    claim: &str,
+    images: &[VolumeHelper],
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let kind = GroupKind::new("", "PersistentVolumeClaim");
+    if cluster.get(&kind, Some(namespace), claim).await?.is_none() {
+        return Ok(());
+    }
+    let claims = [claim.to_owned()];
+    wait_gone(
+        cluster,
+        namespace,
+        |pod| mounted(pod, &claims).is_some(),
+        |pod, _| {
+            Err(MigrateError::NotPossible(format!(
+                "{} mounts claim {claim}, which this run has filled and would empty: stop it first",
+                pod.key()
+            )))
+        },
+    )
+    .await?;
+    let helpers = Helpers::new(run, cluster, namespace, At::Target);
+    let door = helpers.start(claim, images, None, false).await?;
+    let wiped = transfer::wipe(cluster, namespace, claim, &door).await;
+    helpers.close(&door).await;
+    wiped?;
+    report.volumes.push(VolumeEntry::without_data(
+        claim,
+        VolumeAction::Emptied,
+        "as it was before",
+    ));
     Ok(())
 }
 
@@ -424,7 +512,7 @@ fn kept_chart(events: &[Event], end: At, ends: &Ends) -> Option<String> {
 /// # Errors
 /// When its journal cannot be read.
 pub fn way_on(run: &Run) -> Result<Option<String>, MigrateError> {
-    if run.journal.status()?.is_some() {
+    if run.journal.status()?.is_some() || run.journal.at_work() {
         return Ok(None);
     }
     let events = run.journal.events()?;
@@ -435,6 +523,8 @@ pub fn way_on(run: &Run) -> Result<Option<String>, MigrateError> {
     let kept = kept_chart(&events, At::Source, &ends).filter(|_| deleted);
     Ok(Some(match kept {
         Some(command) => command,
+        // What a delete has removed nothing brings back.
+        None if deleted => return Ok(None),
         None if ends.operation == "import" => {
             format!(
                 "openshifter resume {id}, or openshifter undo {id}",

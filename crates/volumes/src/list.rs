@@ -35,6 +35,18 @@ impl FileList {
         self.entries.get(at)
     }
 
+    /// This list with entries that were found in another way; `None` when one is in both.
+    #[must_use]
+    pub fn with(mut self, more: Vec<FileEntry>) -> Option<Self> {
+        self.entries.extend(more);
+        self.entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let twice = self
+            .entries
+            .windows(2)
+            .any(|pair| pair[0].path == pair[1].path);
+        (!twice).then_some(self)
+    }
+
     /// Number of regular files, each counted once however many names it has.
     pub fn files(&self) -> u64 {
         self.entries

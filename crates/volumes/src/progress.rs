@@ -17,7 +17,8 @@ impl Progress {
         Self(Some(Arc::new(each)))
     }
 
-    pub(crate) fn add(&self, bytes: u64) {
+    /// Tells of so many bytes more.
+    pub fn add(&self, bytes: u64) {
         if let Some(each) = &self.0 {
             each(bytes);
         }

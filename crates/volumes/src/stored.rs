@@ -117,6 +117,46 @@ impl StoredVolume {
         Ok(differences)
     }
 
+    /// Files that are better proven where they are than sent back: large ones with one plain name, unless there are holes,
+    /// which an archive skips and a hash does not. Empty when they are not worth a command of their own. Blocks.
+    ///
+    /// # Errors
+    /// As [`StoredVolume::list`].
+    pub fn large_files(&self) -> Result<Vec<FileEntry>, VolumeError> {
+        /// From this size on.
+        const LARGE: u64 = 1 << 20;
+        /// In all.
+        const WORTH: u64 = 8 << 20;
+        /// No more than these, the largest first.
+        const MOST: usize = 20_000;
+        if self.meta.features.sparse {
+            return Ok(Vec::new());
+        }
+        let mut large = Vec::new();
+        let mut linked = std::collections::BTreeSet::new();
+        self.walk(|entry| match &entry.kind {
+            FileKind::HardLink { target } => {
+                linked.insert(target.clone());
+            }
+            // A tar that leaves files out takes their names for patterns, one a line.
+            FileKind::File
+                if entry.size >= LARGE
+                    && !entry
+                        .path
+                        .iter()
+                        .any(|byte| byte.is_ascii_control() || b"*?[]\\".contains(byte)) =>
+            {
+                large.push(entry);
+            }
+            _ => {}
+        })?;
+        large.retain(|entry| !linked.contains(&entry.path));
+        large.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.path.cmp(&b.path)));
+        large.truncate(MOST);
+        let bytes: u64 = large.iter().map(|entry| entry.size).sum();
+        Ok(if bytes < WORTH { Vec::new() } else { large })
+    }
+
     /// Goes through the list of files, which at the end has to be what the description says.
     fn walk(&self, mut each: impl FnMut(FileEntry)) -> Result<(), VolumeError> {
         let (mut entries, mut files, mut bytes) = (0u64, 0u64, 0u64);

@@ -1,6 +1,8 @@
 //! Short commands in containers.
 
-use openshifter_cluster::{Cluster, ClusterError};
+use std::time::Duration;
+
+use openshifter_cluster::{Cluster, ClusterError, ExecOptions};
 use openshifter_volumes::commands::{self, Probe, Tar};
 
 /// What a container has to move the volume at `path` with; `None` when it has no shell or no `tar`.
@@ -12,7 +14,10 @@ pub(super) async fn probe(
     path: &str,
 ) -> Result<Option<Probe>, ClusterError> {
     let command = commands::probe(path);
-    let (code, output) = run_command(cluster, namespace, pod, container, &command).await?;
+    let (code, output) = run_command(
+        cluster, namespace, pod, container, &command, MOST_SAID, None,
+    )
+    .await?;
     let probe = if code == 0 {
         commands::parse_probe(&output)
     } else {
@@ -21,24 +26,32 @@ pub(super) async fn probe(
     Ok((probe.tar != Tar::Missing).then_some(probe))
 }
 
-/// Runs a short command and gives its exit code and output.
+/// Bytes that a short command may say.
+pub(crate) const MOST_SAID: u64 = 1 << 20;
+
+/// Runs a short command and gives its exit code and output, of which no more than `most` bytes are kept: a container
+/// that says more is not to fill the memory. With `stall` it may be silent for that long.
 pub(crate) async fn run_command(
     cluster: &Cluster,
     namespace: &str,
     pod: &str,
     container: &str,
     command: &[String],
+    most: u64,
+    stall: Option<Duration>,
 ) -> Result<(i32, Vec<u8>), ClusterError> {
     use tokio::io::AsyncReadExt as _;
-    // Output of our own short commands; a container that says more is not to fill the memory.
-    const MOST: u64 = 64 << 20;
+    let options = ExecOptions {
+        stall,
+        ..ExecOptions::default()
+    };
     let mut exec = cluster
-        .exec(namespace, pod, Some(container), command, false)
+        .exec_with(namespace, pod, Some(container), command, &options)
         .await?;
     let mut output = Vec::new();
     if let Some(stdout) = exec.stdout() {
         // A torn stream shows in `finish`.
-        let _ = stdout.take(MOST).read_to_end(&mut output).await;
+        let _ = stdout.take(most).read_to_end(&mut output).await;
     }
     let outcome = exec.finish().await?;
     Ok((outcome.exit_code, output))

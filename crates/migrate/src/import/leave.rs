@@ -53,6 +53,7 @@ mod tests {
         };
         let refactored = openshifter_refactor::refactor(&[object], &source, &Choices::default());
         Prepared {
+            skipped: Vec::new(),
             objects: Vec::new(),
             crds: Vec::new(),
             volumes: Vec::new(),

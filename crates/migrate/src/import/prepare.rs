@@ -49,10 +49,22 @@ pub(crate) async fn prepare(
     adapt(&mut objects, &landing.records);
     landing.set_objects(&mut objects, &knobs, namespace);
     let manifest = chart.manifest();
+    let mut losses = manifest.losses.clone();
+    for claim in manifest
+        .skipped
+        .iter()
+        .filter(|claim| !options.skip_volumes.contains(*claim))
+    {
+        losses.push(format!(
+            "the data of claim {claim} is not in the chart, since the export left it out: move it yourself; --skip-volume {claim} says that this is known"
+        ));
+    }
+    let (volumes, skipped) = without_skipped(chart.volumes()?, &objects, options)?;
     Ok(Prepared {
         objects,
         crds: chart.crds()?,
-        volumes: chart.volumes()?,
+        volumes,
+        skipped,
         helpers: manifest
             .volumes
             .iter()
@@ -60,8 +72,30 @@ pub(crate) async fn prepare(
             .collect(),
         findings: refactored.findings,
         left_out: manifest.left_out.clone(),
-        losses: manifest.losses.clone(),
+        losses,
     })
+}
+
+/// The volumes that are to be restored, and the claims whose data is not.
+fn without_skipped(
+    mut volumes: Vec<(String, StoredVolume)>,
+    objects: &[Object],
+    options: &ImportOptions,
+) -> Result<(Vec<(String, StoredVolume)>, Vec<String>), MigrateError> {
+    for claim in &options.skip_volumes {
+        let known = volumes.iter().any(|(name, _)| name == claim)
+            || objects
+                .iter()
+                .any(|object| object.is("", "PersistentVolumeClaim") && object.name() == claim);
+        if !known {
+            return Err(MigrateError::VolumeAccess {
+                claim: claim.clone(),
+                reason: "--skip-volume names it, but the chart has no such claim".to_owned(),
+            });
+        }
+    }
+    volumes.retain(|(name, _)| !options.skip_volumes.contains(name));
+    Ok((volumes, options.skip_volumes.iter().cloned().collect()))
 }
 
 /// The refactored objects with all knobs set.
@@ -180,10 +214,12 @@ async fn legacy(
         });
         objects.push(object);
     }
+    let (volumes, skipped) = without_skipped(volumes, &objects, options)?;
     Ok(Prepared {
         objects,
         crds: Vec::new(),
         volumes,
+        skipped,
         helpers: BTreeMap::new(),
         findings: refactored.findings,
         left_out: inventory.left_out,

@@ -8,7 +8,7 @@ use futures::stream;
 use openshifter_chart::{ChartBuilder, ChartMeta, Content, VolumeNote};
 use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Object};
-use openshifter_volumes::{Allow, StoredVolume};
+use openshifter_volumes::{Allow, FileList, StoredVolume};
 
 use crate::export::{VOLUMES_AT_ONCE, verify};
 use crate::helper::Door;
@@ -18,13 +18,15 @@ use crate::project::{ClaimState, claim_state, inventory};
 use crate::quiesce::{self, Quiesced};
 use crate::report::{Report, VolumeAction, VolumeEntry};
 use crate::transfer::Found;
-use crate::{MigrateError, transfer};
+use crate::{MigrateError, Run, transfer};
 
 /// What is to be done with a volume.
 #[derive(Debug)]
 pub(crate) enum Plan {
-    /// The claim is new, was never bound, or is empty.
+    /// The claim is new.
     Restore,
+    /// It was there, and was never bound, or is empty.
+    Fill,
     /// It holds the same data.
     Equal,
     /// It holds a part of the data: this run was stopped while it wrote.
@@ -111,7 +113,7 @@ async fn look_at(
         return Ok(Plan::Restore);
     };
     match claim_state(&live) {
-        ClaimState::Unbound => return Ok(Plan::Restore),
+        ClaimState::Unbound => return Ok(Plan::Fill),
         ClaimState::Trouble(reason) => {
             return Err(MigrateError::VolumeAccess {
                 claim: claim.to_owned(),
@@ -124,18 +126,15 @@ async fn look_at(
         .note(&format!("claim {claim} exists: comparing what it holds"));
     let images = work.images(claim);
     let door = helpers.open(claim, pods, &images).await?;
-    let found = transfer::scan(run, target, namespace, claim, &door, None).await;
+    let looked = look_through(work, claim, &door, stored).await;
     helpers.close(&door).await;
-    let found = found?;
-    if found.is_empty() {
-        return Ok(Plan::Restore);
-    }
-    let differences = transfer::differences(claim, stored, &found, &door, Found::There)?;
-    if differences.is_empty() {
-        return Ok(Plan::Equal);
-    }
-    // An earlier part of this run made the claim and was stopped while it wrote: nobody else's data.
-    if live.label(crate::run::RUN_LABEL) == Some(run.id.as_str()) {
+    let differences = match looked? {
+        None => return Ok(Plan::Fill),
+        Some(differences) if differences.is_empty() => return Ok(Plan::Equal),
+        Some(differences) => differences,
+    };
+    // An earlier part of this run made the claim, or found it empty, and was stopped while it wrote: nobody else's data.
+    if live.label(crate::run::RUN_LABEL) == Some(run.id.as_str()) || began_to_fill(run, claim)? {
         return Ok(Plan::Rewrite);
     }
     if options.overwrite_data {
@@ -149,10 +148,44 @@ async fn look_at(
     })
 }
 
+/// What of a claim that exists is not as stored; `None` when it is empty.
+async fn look_through(
+    work: Work<'_>,
+    claim: &str,
+    door: &Door,
+    stored: &StoredVolume,
+) -> Result<Option<Vec<String>>, MigrateError> {
+    let (run, target, namespace) = (work.run, work.target, work.namespace);
+    let differences =
+        |found: &FileList| transfer::differences(claim, stored, found, door, Found::There);
+    let in_place = transfer::scan_in_place(run, target, namespace, claim, door, stored).await?;
+    if let Some(found) = in_place
+        && differences(&found)?.is_empty()
+    {
+        return Ok(Some(Vec::new()));
+    }
+    let found = transfer::scan(run, target, namespace, claim, door, None).await?;
+    match found.is_empty() {
+        true => Ok(None),
+        false => differences(&found).map(Some),
+    }
+}
+
+/// Whether this run has begun to write into a claim that was empty before.
+fn began_to_fill(run: &Run, claim: &str) -> Result<bool, MigrateError> {
+    Ok(run
+        .journal
+        .events()?
+        .iter()
+        .any(|event| matches!(event, Event::VolumeFilling { claim: filled } if filled == claim)))
+}
+
 pub(crate) fn dry_run(decided: &[Decided], report: &mut Report) {
     for one in decided {
         let (action, detail) = match one.plan {
-            Plan::Restore | Plan::Rewrite => (VolumeAction::Restored, "would be restored"),
+            Plan::Restore | Plan::Fill | Plan::Rewrite => {
+                (VolumeAction::Restored, "would be restored")
+            }
             Plan::Equal => (VolumeAction::Equal, "would stay"),
             Plan::Overwrite { .. } => (
                 VolumeAction::Overwritten,
@@ -194,7 +227,7 @@ pub(crate) async fn restore(
             Ok::<_, MigrateError>(VolumeEntry {
                 claim: one.claim.clone(),
                 action: match one.plan {
-                    Plan::Restore | Plan::Rewrite => VolumeAction::Restored,
+                    Plan::Restore | Plan::Fill | Plan::Rewrite => VolumeAction::Restored,
                     Plan::Equal => VolumeAction::Equal,
                     Plan::Overwrite { .. } => VolumeAction::Overwritten,
                 },
@@ -240,6 +273,11 @@ async fn restore_one(
     let claim = one.claim.as_str();
     if !matches!(one.plan, Plan::Equal) {
         let images = work.images(claim);
+        if matches!(one.plan, Plan::Fill) {
+            run.journal.write(Event::VolumeFilling {
+                claim: claim.to_owned(),
+            })?;
+        }
         let door = helpers.start(claim, &images, None, false).await?;
         if matches!(one.plan, Plan::Overwrite { .. } | Plan::Rewrite) {
             transfer::wipe(target, namespace, claim, &door).await?;
@@ -255,7 +293,7 @@ async fn restore_one(
     Ok(())
 }
 
-/// Reads a restored volume back and compares it with the chart, file by file.
+/// Compares a restored volume with the chart, file by file: large files are hashed where they are, all else is read back.
 async fn prove(
     work: Work<'_>,
     claim: &str,
@@ -263,10 +301,19 @@ async fn prove(
     stored: &StoredVolume,
     times: bool,
 ) -> Result<(), MigrateError> {
+    let (run, target, namespace) = (work.run, work.target, work.namespace);
+    let differences = |found: &FileList| {
+        transfer::differences(claim, stored, found, door, Found::Restored { times })
+    };
+    let in_place = transfer::scan_in_place(run, target, namespace, claim, door, stored).await?;
+    if let Some(found) = in_place
+        && differences(&found)?.is_empty()
+    {
+        return Ok(());
+    }
     let length = Some(stored.tar_len());
-    let found = transfer::scan(work.run, work.target, work.namespace, claim, door, length).await?;
-    let differences =
-        transfer::differences(claim, stored, &found, door, Found::Restored { times })?;
+    let found = transfer::scan(run, target, namespace, claim, door, length).await?;
+    let differences = differences(&found)?;
     if differences.is_empty() {
         return Ok(());
     }
@@ -276,8 +323,8 @@ async fn prove(
     })
 }
 
-/// Keeps the data of claims that are overwritten in a verified chart of its own, with what writes to them
-/// stopped. Gives the chart's place.
+/// Stops what writes to claims that exist and are to be written, and keeps the data of those that are overwritten in a
+/// verified chart of its own. Gives the chart's place.
 async fn keep(
     work: Work<'_>,
     decided: &[Decided],
@@ -297,13 +344,14 @@ async fn keep(
             _ => None,
         })
         .collect();
-    if overwritten.is_empty() {
+    let written: Vec<String> = decided
+        .iter()
+        .filter(|one| !matches!(one.plan, Plan::Restore | Plan::Equal))
+        .map(|one| one.claim.clone())
+        .collect();
+    if written.is_empty() {
         return Ok(None);
     }
-    let claims: Vec<String> = overwritten
-        .iter()
-        .map(|(claim, _)| (*claim).to_owned())
-        .collect();
     let (live, _) = inventory(target, namespace, None).await?;
     quiesce::quiesce(
         run,
@@ -311,10 +359,17 @@ async fn keep(
         namespace,
         At::Target,
         &live.objects,
-        &claims,
+        &written,
         quiesced,
     )
     .await?;
+    if overwritten.is_empty() {
+        return Ok(None);
+    }
+    let claims: Vec<String> = overwritten
+        .iter()
+        .map(|(claim, _)| (*claim).to_owned())
+        .collect();
     let backup = match &before.kept {
         Some(kept) => kept.clone(),
         None => back_up(work, &overwritten).await?,

@@ -18,8 +18,8 @@ use crate::quiesce::{self, Quiesced};
 use crate::report::Outcome;
 use crate::way_back::import_command;
 use crate::{
-    ChartForm, Existing, ExportOptions, MigrateError, MigrateOptions, Policy, PolicyPlan, Report,
-    Run,
+    ChartForm, Existing, ExportOptions, ImageOptions, MigrateError, MigrateOptions, Policy,
+    PolicyPlan, Report, Run,
 };
 
 /// Migrates by a policy, as [`plan_policy`](crate::plan_policy) has shown it.
@@ -40,6 +40,7 @@ pub async fn migrate(
     report.target = Some(side(target, target_namespace));
     let mut state = State {
         quiesced: Quiesced::default(),
+        quiesced_target: Quiesced::default(),
         keep: None,
         restore: None,
     };
@@ -79,6 +80,15 @@ pub async fn migrate(
     )
     .await;
     let result = result.and(released);
+    let released = quiesce::release(
+        run,
+        target,
+        target_namespace,
+        At::Target,
+        &mut state.quiesced_target,
+    )
+    .await;
+    let result = result.and(released);
     if let (Err(_), Some(command)) = (&result, &state.restore) {
         report.next.push(command.clone());
     }
@@ -106,6 +116,8 @@ struct Work<'a> {
 
 struct State {
     quiesced: Quiesced,
+    /// What was stopped of the target's present application for its backup, until it is deleted.
+    quiesced_target: Quiesced,
     keep: Option<Keep>,
     /// The one command that brings a deleted application back.
     restore: Option<String>,
@@ -122,6 +134,10 @@ impl Work<'_> {
         let Self { run, options, .. } = *self;
         let chart = self.export(report, state).await?;
         let mut import_options = options.import.clone();
+        // Asked for with the export, and known.
+        import_options
+            .skip_volumes
+            .clone_from(&options.export.skip_volumes);
         let mut before = Before::default();
         match (options.policy, self.plan.in_place) {
             (Policy::Copy, _) => self.import(&chart, &import_options, &before, report).await,
@@ -138,6 +154,12 @@ impl Work<'_> {
                     .await
             }
             (Policy::Move, true) => {
+                // From here on the chart is the only copy.
+                if let Some(loss) = report.losses.first() {
+                    return Err(MigrateError::NotPossible(format!(
+                        "nothing is deleted, since the chart is not complete: {loss}"
+                    )));
+                }
                 let deletes = self.deletes()?;
                 state.restore = Some(format!(
                     "{} brings the application back",
@@ -158,7 +180,7 @@ impl Work<'_> {
             }
             (Policy::PingPong, _) => {
                 if let Some(deletes) = &self.plan.deletes {
-                    let backup = self.back_up_target(report).await?;
+                    let backup = self.back_up_target(report, state).await?;
                     state.restore = Some(format!(
                         "{} brings the target's former application back",
                         self.restore_command(&backup)
@@ -172,6 +194,7 @@ impl Work<'_> {
                     before.kept = Some(backup);
                     self.delete(self.target, deletes, &kept, At::Target, state, report)
                         .await?;
+                    state.quiesced_target = Quiesced::default();
                 }
                 import_options.overwrite_data = true;
                 self.import(&chart, &import_options, &before, report)
@@ -239,13 +262,22 @@ impl Work<'_> {
         report.unlisted = exported.report.unlisted;
         report.losses.extend(exported.report.losses);
         report.next.extend(exported.report.next);
-        // It was read from the user's own volumes a moment ago: links may point where they like. Devices are
+        // The export has read it back a moment ago. It is the user's own: links may point where they like. Devices are
         // made only where that is asked for.
-        let allow = Allow {
-            escaping_links: true,
-            ..options.import.allow
-        };
-        verify(Chart::open(&path)?, allow).await
+        let chart = Chart::open(&path)?;
+        let devices = chart
+            .volumes()?
+            .iter()
+            .any(|(_, volume)| volume.meta().features.devices);
+        if devices && !options.import.allow.devices {
+            // Names the first one.
+            let allow = Allow {
+                escaping_links: true,
+                ..options.import.allow
+            };
+            return verify(chart, allow).await;
+        }
+        Ok(chart)
     }
 
     async fn import(
@@ -300,7 +332,11 @@ impl Work<'_> {
             .await
     }
 
-    async fn back_up_target(&self, report: &mut Report) -> Result<PathBuf, MigrateError> {
+    async fn back_up_target(
+        &self,
+        report: &mut Report,
+        state: &mut State,
+    ) -> Result<PathBuf, MigrateError> {
         let charts = self
             .run
             .state
@@ -310,6 +346,12 @@ impl Work<'_> {
         let options = ExportOptions {
             quiesce: true,
             helper_image: self.options.import.helper_image.clone(),
+            // Its registry is the one that the import pushes to.
+            images: ImageOptions {
+                registry: self.options.import.images.registry.clone(),
+                insecure: self.options.import.images.insecure.clone(),
+                ..ImageOptions::default()
+            },
             ..ExportOptions::default()
         };
         let form = ChartForm::Folder(path.clone());
@@ -327,20 +369,14 @@ impl Work<'_> {
         )
         .await
         {
-            Ok(exported) if exported.report.outcome == Outcome::Complete => {}
-            Ok(mut exported) => {
-                let first = exported.report.losses.first().cloned().unwrap_or_default();
-                quiesce::release(
-                    self.run,
-                    self.target,
-                    self.target_namespace,
-                    At::Target,
-                    &mut exported.quiesced,
-                )
-                .await?;
-                return Err(MigrateError::NotPossible(format!(
-                    "the target's present application is not deleted, since its backup is not complete: {first}"
-                )));
+            Ok(exported) => {
+                state.quiesced_target = exported.quiesced;
+                if exported.report.outcome != Outcome::Complete {
+                    let first = exported.report.losses.first().cloned().unwrap_or_default();
+                    return Err(MigrateError::NotPossible(format!(
+                        "the target's present application is not deleted, since its backup is not complete: {first}"
+                    )));
+                }
             }
             Err(failed) => return Err(take(report, *failed)),
         }

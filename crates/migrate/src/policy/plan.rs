@@ -53,6 +53,14 @@ pub async fn plan_policy(
     options: &MigrateOptions,
 ) -> Result<PolicyPlan, MigrateError> {
     let in_place = same_place(source, source_namespace, target, target_namespace).await?;
+    if options.policy == Policy::Move
+        && options.with_data
+        && let Some(claim) = options.export.skip_volumes.first()
+    {
+        return Err(MigrateError::NotPossible(format!(
+            "claim {claim} is not copied (--skip-volume) and would be deleted (--with-data): leave one of them out"
+        )));
+    }
     let from = format!("{}/{source_namespace}", source.name());
     let to = format!("{}/{target_namespace}", target.name());
     let selector: Option<&Selector> = options.export.selector.as_ref();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use openshifter_cluster::{Access, Cluster, Credentials};
 use openshifter_migrate::{
-    ExportOptions, ImportOptions, MigrateOptions, Policy, delete, import, migrate, plan_delete,
-    plan_policy, resume, undo,
+    ExportOptions, ImportOptions, MigrateOptions, Policy, Run, delete, import, migrate,
+    plan_delete, plan_policy, resume, undo,
 };
 use openshifter_objects::GroupKind;
 use openshifter_testing::Relay;
@@ -169,6 +169,13 @@ async fn a_move_to_what_does_not_start_keeps_the_source() {
         message.starts_with("the source is not deleted, since the target is not complete: Deployment.apps/guestbook is not ready"),
         "{message}"
     );
+    // Nobody takes back what is still at work.
+    let at_work = Run::with_id(run.state.clone(), run.id.clone()).unwrap_err();
+    assert!(
+        at_work.to_string().starts_with("the run is still at work"),
+        "{at_work}"
+    );
+    drop(run);
     // It was stopped for the copy, and runs again.
     assert_eq!(names(&cluster, "shop", &APPLICATION[..3]).await, before);
     assert_eq!(minishift.entries("shop").await, ["first"]);

@@ -44,6 +44,9 @@ pub(crate) struct Import {
     pub(crate) namespace: Option<String>,
     #[command(flatten)]
     pub(crate) writing: Writing,
+    /// Do not restore this claim's data: the application starts with what it holds; may be given more than once
+    #[arg(long, value_name = "CLAIM")]
+    pub(crate) skip_volume: Vec<String>,
     #[command(flatten)]
     pub(crate) images: Images,
     #[command(flatten)]

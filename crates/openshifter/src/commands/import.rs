@@ -14,6 +14,7 @@ pub(crate) async fn run(args: Import, printer: Printer) -> Result<Exit> {
     let options = ImportOptions {
         origin: Some(std::path::absolute(&args.chart).context("finding the chart")?),
         dry_run: args.dry_run,
+        skip_volumes: args.skip_volume.iter().cloned().collect(),
         ..args.writing.options(&args.helper, &args.images, false)?
     };
     let session = Session::new(printer);

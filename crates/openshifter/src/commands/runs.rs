@@ -11,6 +11,7 @@ use crate::printer::Printer;
 
 /// A line of the list.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Line {
     run: String,
     operation: String,
@@ -20,6 +21,8 @@ struct Line {
     target: Option<String>,
     /// Exit status; none when the program was stopped in the middle.
     status: Option<u8>,
+    /// Whether another process is carrying it out now.
+    at_work: bool,
     /// What to do about one that was stopped in the middle.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -43,7 +46,7 @@ pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
     }
     let mut lines = Vec::new();
     for id in state.runs()? {
-        let run = Run::with_id(state.clone(), id.clone())?;
+        let run = Run::look(state.clone(), id.clone())?;
         let Ok(ends) = Ends::of(&run) else { continue };
         let place = |side: Side| format!("{}/{}", side.cluster, side.namespace);
         lines.push(Line {
@@ -52,15 +55,18 @@ pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
             source: ends.source.map(place),
             target: ends.target.map(place),
             status: run.journal.status()?,
+            at_work: run.journal.at_work(),
             next: openshifter_migrate::way_on(&run)?,
         });
     }
     printer.data(&lines, |lines| {
         let mut text = String::new();
         for line in lines {
-            let status = line
-                .status
-                .map_or("did not end".to_owned(), |status| format!("exit {status}"));
+            let status = match line.status {
+                _ if line.at_work => "at work".to_owned(),
+                Some(status) => format!("exit {status}"),
+                None => "did not end".to_owned(),
+            };
             let ends: Vec<&str> = [&line.source, &line.target]
                 .into_iter()
                 .flatten()

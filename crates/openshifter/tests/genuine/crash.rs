@@ -119,3 +119,40 @@ fn an_import_that_was_killed_is_undone_or_resumed() {
     });
     assert_eq!(target.get("pvc", "data"), None);
 }
+
+#[test]
+fn a_claim_that_was_empty_is_so_again_or_filled() {
+    let (source, target) = Space::pair("half");
+    source.run_web();
+    source.shell(
+        "deploy/web",
+        "cd /data; echo first > aaa; dd if=/dev/urandom of=large bs=1M count=160 2>/dev/null",
+    );
+    let before = describe(&source, "deploy/web");
+    let tool = Tool::new();
+    tool.run(&source.export_to("chart")).ok();
+    let target = Space::new(&target.cluster, "half");
+    target.volumes(&["data"]);
+    target.create(&[claim("data")]);
+    let import = target.import_of("chart");
+    let killed = || {
+        let mut running = tool.start(&import);
+        running.until("a helper pod writes", || writes(&target).then_some(()));
+        running.kill();
+        tool.last_run()
+    };
+    let uid = target.must("pvc", "data")["metadata"]["uid"].clone();
+
+    tool.run(&["undo", &killed()])
+        .ok()
+        .says("volume data: empty again");
+    assert_eq!(target.must("pvc", "data")["metadata"]["uid"], uid);
+    target.create(&[deployment("look", Some("data"))]);
+    target.ready("deploy/look");
+    assert_eq!(target.shell("deploy/look", "ls -A /data"), b"");
+    target.kubectl(&["delete", "deploy", "look", "--wait"]);
+
+    tool.run(&["resume", &killed()]).ok();
+    target.ready("deploy/web");
+    same(&before, &describe(&target, "deploy/web"));
+}

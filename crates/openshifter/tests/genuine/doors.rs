@@ -148,3 +148,61 @@ fn an_application_scaled_to_zero_is_read_and_stays_so() {
     target.ready("deploy/web");
     same(&before, &describe(&target, "deploy/web"));
 }
+
+#[test]
+fn what_the_application_may_not_read_is_not_left_out() {
+    let (source, target) = Space::pair("private");
+    source.volumes(&["data"]);
+    target.volumes(&["data"]);
+    source.create(&[claim("data")]);
+    fill(
+        &source,
+        "data",
+        "cd /data; echo open > open; echo closed > closed; chmod 600 closed",
+    );
+    let mut web = deployment("web", Some("data"));
+    web["spec"]["template"]["spec"]["securityContext"] = json!({"runAsUser": 1000});
+    source.create(&[web]);
+    source.ready("deploy/web");
+    let tool = Tool::new();
+    // BusyBox's tar leaves such a file out and ends with 1, as GNU's does for a file that changed.
+    tool.run(&source.export_to("chart"))
+        .ok()
+        .says("trying it with a helper pod");
+    assert_eq!(source.helpers(), Vec::<String>::new());
+    tool.run(&target.import_of("chart")).ok();
+    target.create(&[deployment("look", Some("data"))]);
+    target.ready("deploy/look");
+    assert_eq!(
+        target.shell("deploy/look", "cat /data/closed; stat -c %a /data/closed"),
+        b"closed\n600\n"
+    );
+}
+
+#[test]
+fn a_pod_that_nobody_can_stop_is_named() {
+    let (source, _) = Space::pair("foreign");
+    source.run_web();
+    // As an operator's: its controller is no part of the application.
+    let mut other = crate::app::template("other", Some("data"));
+    other["apiVersion"] = "v1".into();
+    other["kind"] = "Pod".into();
+    other["metadata"]["name"] = "other".into();
+    let owner = source.must("configmap", "kube-root-ca.crt")["metadata"]["uid"].clone();
+    other["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "ConfigMap",
+        "name": "kube-root-ca.crt", "uid": owner, "controller": true}]);
+    source.create(&[other]);
+    source.kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "--timeout=60s",
+        "pod/other",
+    ]);
+    let tool = Tool::new();
+    tool.run(&[&source.export_to("chart")[..], &["--quiesce"]].concat())
+        .ended(3)
+        .says("Pod/other writes to volume data and cannot be stopped for the copy")
+        .says("ConfigMap/kube-root-ca.crt");
+    assert_eq!(tool.charts(), Vec::<String>::new());
+    assert_eq!(source.replicas("deploy", "web"), 1);
+}

@@ -4,9 +4,11 @@
 //! Paths are arguments of their own and never part of a shell text.
 
 mod changes;
+mod in_place;
 mod probe;
 
 pub use changes::{StatEntry, StatList, changed, parse_stat_list, stat_list};
+pub use in_place::{archive_of_the_rest, look_at_files, looked_at};
 pub use probe::{Probe, Tar, parse_probe, probe};
 
 /// The command that writes the archive of the volume mounted at `path` to its standard output.
@@ -56,11 +58,23 @@ exec tar -cf - "$@""#;
 /// hangs there, too), so that a full disk would be told as a stall.
 const DRAINED: &str = "s=$?; cat >/dev/null; exit $s";
 
+/// Bytes that `dd` reads at a time.
+const BLOCK: u64 = 64 << 10;
+
+/// How many bytes [`restore`] reads for an archive of `length` bytes: what is sent is filled up with zeros, which every
+/// tar expects after the end, to the blocks that `dd` reads.
+pub fn restore_length(length: u64, probe: &Probe) -> u64 {
+    match probe.dd {
+        true => length.next_multiple_of(BLOCK),
+        false => length,
+    }
+}
+
 /// The command that unpacks an archive from its standard input into the volume mounted at `path`.
 ///
-/// `length` is the exact length of what is sent. Where standard input can be closed the archive's end is the
-/// input's; where it cannot (`v4.channel.k8s.io`) the remote side reads exactly `length` bytes, since some tars
-/// wait for the end of their input. GNU tar gets what
+/// `length` is the exact length of what is sent, [`restore_length`] of the archive's. Where standard input can be closed
+/// the archive's end is the input's; where it cannot (`v4.channel.k8s.io`) the remote side reads exactly `length` bytes,
+/// since some tars wait for the end of their input. GNU tar gets what
 /// [`StoredVolume::copy_to`](crate::StoredVolume::copy_to) writes, any other what
 /// [`StoredVolume::copy_plain_to`](crate::StoredVolume::copy_plain_to) does.
 ///
@@ -89,9 +103,16 @@ pub fn restore(path: &str, length: u64, can_close_stdin: bool, probe: &Probe) ->
     let script = if can_close_stdin {
         format!("{mask}shift; \"$@\"; {DRAINED}")
     } else {
-        format!("{mask}n=$1; shift; head -c \"$n\" | {{ \"$@\"; {DRAINED}; }}")
+        let read = match probe.dd {
+            true => r#"dd bs=65536 count="$n" iflag=fullblock 2>/dev/null"#,
+            false => r#"head -c "$n""#,
+        };
+        format!("{mask}n=$1; shift; {read} | {{ \"$@\"; {DRAINED}; }}")
     };
-    let length = length.to_string();
+    let length = match probe.dd {
+        true => (length / BLOCK).to_string(),
+        false => length.to_string(),
+    };
     let mut command = vec!["sh", "-c", &script, "sh", &length];
     command.extend(tar);
     owned(&command)
@@ -197,6 +218,22 @@ mod tests {
             restore("/da ta", 1024, false, &busybox()).join("|"),
             @r#"sh|-c|umask 0; n=$1; shift; head -c "$n" | { "$@"; s=$?; cat >/dev/null; exit $s; }|sh|1024|tar|-C|/da ta|-xpf|-"#
         );
+    }
+
+    #[test]
+    fn a_dd_that_fills_its_blocks_reads_whole_ones() {
+        let probe = Probe {
+            dd: true,
+            ..busybox()
+        };
+        assert_eq!(restore_length(1024, &probe), 65536);
+        assert_eq!(restore_length(65536, &probe), 65536);
+        assert_eq!(restore_length(1024, &busybox()), 1024);
+        insta::assert_snapshot!(
+            restore("/d", 3 << 16, false, &probe).join("|"),
+            @r#"sh|-c|umask 0; n=$1; shift; dd bs=65536 count="$n" iflag=fullblock 2>/dev/null | { "$@"; s=$?; cat >/dev/null; exit $s; }|sh|3|tar|-C|/d|-xpf|-"#
+        );
+        assert_ne!(fed_much(&restore("/nowhere", 20 << 16, false, &probe)), 0);
     }
 
     /// Runs a command with twenty times as much input as a pipe holds; gives its status.
