@@ -61,6 +61,18 @@ pub enum MigrateError {
         /// Why, and what to do.
         reason: String,
     },
+    /// The `tar` that reads a volume did not come through.
+    #[error("volume {claim}: tar in {place} ended with {code}: {said}")]
+    TarFailed {
+        /// The claim.
+        claim: String,
+        /// Pod and container.
+        place: String,
+        /// Its exit code; 1 and 2 are its own words, above 128 something ended it.
+        code: i32,
+        /// What it said.
+        said: String,
+    },
     /// What was read back is not what was written.
     #[error("volume {claim} was restored but does not read back equal: {differences}")]
     VolumeDiffers {

@@ -106,14 +106,11 @@ pub(crate) async fn read(
             );
         }
         code => {
-            return Err(MigrateError::VolumeAccess {
+            return Err(MigrateError::TarFailed {
                 claim: claim.to_owned(),
-                reason: format!(
-                    "tar in {}/{} ended with {code}: {}",
-                    door.pod,
-                    door.container,
-                    outcome.stderr.trim()
-                ),
+                place: format!("{}/{}", door.pod, door.container),
+                code,
+                said: outcome.stderr.trim().to_owned(),
             });
         }
     }

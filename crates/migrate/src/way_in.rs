@@ -42,7 +42,7 @@ impl Way<'_> {
         let node = node_of(claim, self.pods);
         let mut door = self.helpers.open(claim, self.pods, images).await?;
         let mut read = self.through(&door, directory).await;
-        if let Err(refused @ MigrateError::VolumeAccess { .. }) = &read
+        if let Err(refused @ MigrateError::TarFailed { code: 1 | 2, .. }) = &read
             && !door.helper
         {
             self.run
@@ -57,10 +57,12 @@ impl Way<'_> {
                 read = self.through(&door, directory).await;
             }
         }
-        if let Err(MigrateError::VolumeAccess { reason, .. }) = &read
+        if let Err(MigrateError::TarFailed {
+            code: 1 | 2, said, ..
+        }) = &read
             && door.helper
             && door.probe.uid == Some(0)
-            && reason.contains("ermission denied")
+            && said.contains("ermission denied")
             && let Ok(helper) = self
                 .helpers
                 .start_as_application(claim, images, node.as_deref(), true)
