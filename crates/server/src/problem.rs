@@ -350,6 +350,7 @@ impl From<&MigrateError> for Problem {
             MigrateError::UnknownKinds { .. }
             | MigrateError::NeedsAllow { .. }
             | MigrateError::VolumeAccess { .. }
+            | MigrateError::TarFailed { .. }
             | MigrateError::CannotQuiesce { .. }
             | MigrateError::NoHelper { .. }
             | MigrateError::Values(_)
