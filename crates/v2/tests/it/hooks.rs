@@ -195,6 +195,119 @@ fn blocks_stay_whole() {
 }
 
 #[test]
+fn what_the_parts_share_is_in_all_of_them() {
+    let world = World::of_fixture("django-starter");
+    world.write(
+        ".openshift/action_hooks/deploy*",
+        "#!/bin/bash\nDIR=$(cd \"$OPENSHIFT_REPO_DIR\" && pwd)\n. \"$DIR/common.sh\"\nif [ -z \"$SHOP\" ]; then export SHOP=1; fi\nmanage() {\n    python manage.py \"$@\" $COMMON $SHOP\n}\nmanage collectstatic\nmanage migrate\nmanage loaddata\n",
+    );
+    world.write("common.sh", "COMMON=common\n");
+    let result = world.convert(&Options::default());
+    let python = "echo \"${@##*/}\"";
+    for (hook, expected) in [
+        ("build", "manage.py collectstatic common 1\n"),
+        ("migrate", "manage.py migrate common 1\n"),
+        (
+            "deploy",
+            "manage.py loaddata common 1\nmanage.py migrate common 1\n",
+        ),
+    ] {
+        assert_eq!(said(&run(&result, hook, python, &[])), expected, "{hook}");
+    }
+    // A function that does both is not taken apart.
+    world.write(
+        ".openshift/action_hooks/deploy*",
+        "#!/bin/bash\nall() {\n    python manage.py collectstatic\n    python manage.py migrate\n}\nall\n",
+    );
+    let deploy = world
+        .convert(&Options::default())
+        .read(".s2i/action_hooks/deploy");
+    assert!(
+        deploy.contains(
+            "all() {\n    python manage.py collectstatic\n    python manage.py migrate\n}\nall\n"
+        ),
+        "{deploy}"
+    );
+}
+
+#[test]
+fn what_stands_beside_the_making_of_secrets_stays() {
+    let python = "[[ \"$*\" == *secrets.py* ]] && echo '{}'; exit 0";
+    for hook in [
+        "if [ ! -f \"$OPENSHIFT_DATA_DIR\"secrets.json ]; then\n    mkdir -p \"$OPENSHIFT_DATA_DIR\"uploads\n    python libs/secrets.py > \"$OPENSHIFT_DATA_DIR\"secrets.json\n    touch \"$OPENSHIFT_DATA_DIR\"first\nfi\n",
+        "if [ ! -f \"$OPENSHIFT_DATA_DIR\"secrets.json ]; then mkdir -p \"$OPENSHIFT_DATA_DIR\"uploads; python libs/secrets.py > \"$OPENSHIFT_DATA_DIR\"secrets.json; touch \"$OPENSHIFT_DATA_DIR\"first; fi\n",
+        "mkdir -p \"$OPENSHIFT_DATA_DIR\"uploads\n[ -f \"$OPENSHIFT_DATA_DIR\"secrets.json ] || python libs/secrets.py > \"$OPENSHIFT_DATA_DIR\"secrets.json && touch \"$OPENSHIFT_DATA_DIR\"first\n",
+    ] {
+        let world = World::of_fixture("django-starter");
+        world.write(
+            ".openshift/action_hooks/deploy*",
+            format!("#!/bin/bash\n{hook}"),
+        );
+        let result = world.convert(&Options::default());
+        let deploy = run(&result, "deploy", python, &[]);
+        assert!(deploy.status.success(), "{hook}{}", said(&deploy));
+        for made in ["secrets.json", "uploads", "first"] {
+            assert!(result.has(&format!("data/{made}")), "{made}: {hook}");
+        }
+    }
+    // Alone, it is all that the statement was about, on one line or on several.
+    let world = World::of_fixture("django-starter");
+    world.write(
+        ".openshift/action_hooks/deploy*",
+        "#!/bin/bash\nif [ ! -f \"$OPENSHIFT_DATA_DIR\"secrets.json ]; then python libs/secrets.py > \"$OPENSHIFT_DATA_DIR\"secrets.json; fi\n",
+    );
+    let deploy = world
+        .convert(&Options::default())
+        .read(".s2i/action_hooks/deploy");
+    assert!(!deploy.contains("-f \"$OPENSHIFT_DATA_DIR\""), "{deploy}");
+}
+
+#[test]
+fn only_code_that_collects_switches_collection_off() {
+    let world = World::of_fixture("django-starter");
+    world.write(
+        ".openshift/action_hooks/build*",
+        "#!/bin/bash\n# collectstatic with manage.py is the platform's\necho \"manage.py collectstatic follows\"\ntrue x\n",
+    );
+    world.write(".openshift/action_hooks/deploy*", "#!/bin/bash\nrun\n");
+    let build = world
+        .convert(&Options::default())
+        .read(".s2i/action_hooks/build");
+    assert!(
+        build.contains("collectstatic --noinput || exit $?"),
+        "{build}"
+    );
+    world.write(
+        ".openshift/action_hooks/build*",
+        "#!/bin/bash\npython manage.py \\\n    collectstatic -l\n",
+    );
+    let build = world
+        .convert(&Options::default())
+        .read(".s2i/action_hooks/build");
+    assert!(!build.contains("--noinput"), "{build}");
+}
+
+#[test]
+fn syncdb_of_south_is_djangos_migrate() {
+    let world = World::of_fixture("django-starter");
+    world.write(
+        ".openshift/action_hooks/deploy*",
+        "#!/bin/bash\n# syncdb --migrate is what South wants\necho \"syncdb --all\"; python manage.py \\\n    syncdb --noinput --migrate\npython manage.py syncdb --all && cp -r syncdb --all\n",
+    );
+    let result = world.convert(&Options::default());
+    let migrate = result.read(".s2i/action_hooks/migrate");
+    let deploy = result.read(".s2i/action_hooks/deploy");
+    let text = migrate + &deploy;
+    for line in [
+        "# syncdb --migrate is what South wants\n",
+        "echo \"syncdb --all\"; python manage.py \\\n    migrate --run-syncdb --noinput\n",
+        "python manage.py migrate --run-syncdb && cp -r syncdb --all\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+}
+
+#[test]
 fn hooks_without_a_place_and_hooks_that_never_ran_are_reported() {
     let world = with_hooks(&[
         ("post_deploy*", "#!/bin/bash\nrun\n"),
