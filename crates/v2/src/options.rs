@@ -139,6 +139,8 @@ pub struct Options {
     pub settings: Option<String>,
     /// The cartridges that the application had, as in `python-2.7`; they are not part of the source.
     pub cartridges: Vec<String>,
+    /// The file of requirements that `OPENSHIFT_PYTHON_REQUIREMENTS_PATH` named in V2; `requirements.txt` otherwise.
+    pub requirements: Option<String>,
     /// Requirements that take the place of the application's, as in `Pillow>=10`.
     pub pins: Vec<String>,
     /// Memory of the gear in MiB: small 512, medium 1024, large 2048.
@@ -161,6 +163,7 @@ impl Default for Options {
             manage: None,
             settings: None,
             cartridges: Vec::new(),
+            requirements: None,
             pins: Vec::new(),
             gear_mb: 512,
             health_path: None,

@@ -64,6 +64,9 @@ pub(crate) struct Decisions {
     /// A cartridge that the application had, as in python-2.7; may be given more than once
     #[arg(long, value_name = "CARTRIDGE")]
     cartridge: Vec<String>,
+    /// The file that OPENSHIFT_PYTHON_REQUIREMENTS_PATH named in V2 [default: requirements.txt]
+    #[arg(long, value_name = "FILE")]
+    requirements: Option<String>,
     /// A requirement in place of the application's, as in `Pillow>=10`; may be given more than once
     #[arg(long, value_name = "REQUIREMENT")]
     pin: Vec<String>,
@@ -302,6 +305,7 @@ impl Decisions {
             manage: self.manage.clone().or(before.manage),
             settings: self.settings.clone().or(before.settings),
             cartridges: more(&self.cartridge, before.cartridges),
+            requirements: self.requirements.clone().or(before.requirements),
             pins: more(&self.pin, before.pins),
             gear_mb: self.gear.unwrap_or(before.gear_mb),
             health_path: self.health_path.clone().or(before.health_path),

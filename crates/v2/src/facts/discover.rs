@@ -15,10 +15,20 @@ pub(crate) const SOURCE_DIR: &str = "/opt/app-root/src/";
 
 pub(crate) fn discover(tree: &Tree, options: &Options) -> Result<Facts, V2Error> {
     refuse_what_is_no_application(tree, options)?;
+    if let Some(file) = options
+        .requirements
+        .as_ref()
+        .filter(|file| !tree.is_file(file))
+    {
+        return Err(V2Error::Option {
+            option: "--requirements",
+            reason: format!("there is no file {file}"),
+        });
+    }
     let name = options.name.clone().unwrap_or_else(|| name_of(tree));
     let (cartridge, cartridge_signs) = cartridge::cartridge(tree, options);
     let is_python = cartridge == Cartridge::Python;
-    let dependencies = dependencies::dependencies(tree);
+    let dependencies = dependencies::dependencies(tree, options);
     let entry = if is_python {
         entry::entry(tree, options)?
     } else {

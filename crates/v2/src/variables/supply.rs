@@ -93,9 +93,15 @@ pub(super) fn supply_of(
             ),
             "app.sh starts that entry point",
         ),
-        "OPENSHIFT_PYTHON_REQUIREMENTS_PATH" => {
-            (image("requirements.txt"), "the builder reads that file")
-        }
+        "OPENSHIFT_PYTHON_REQUIREMENTS_PATH" => (
+            image(
+                options
+                    .requirements
+                    .as_deref()
+                    .unwrap_or("requirements.txt"),
+            ),
+            "the builder reads requirements.txt, which names it where it is another file",
+        ),
         "OPENSHIFT_PYTHON_VERSION" => (
             image(&options.python.to_string()),
             "the builder image's tag decides",
