@@ -184,14 +184,21 @@ fn look(
     let Some(py) = Py::parse(path, content) else {
         return Scan::default();
     };
-    let findings = findings::of_file(&py, role, business, tree, facts, options);
+    let mut findings = findings::of_file(&py, role, business, tree, facts, options);
     let reads = if business.is_none_or(|business| business.environment) {
         env_reads(&py)
     } else {
         Vec::new()
     };
+    findings.extend(
+        reads
+            .iter()
+            .filter(|read| read.partial)
+            .map(|read| findings::tree::variables::put_together(path, read.line, &read.name)),
+    );
     let reads = reads
         .into_iter()
+        .filter(|read| !read.partial)
         .map(|read| {
             let in_hosts = variables::is_in_allowed_hosts(&py, read.node);
             (

@@ -311,7 +311,7 @@ impl Business {
 impl Sieve {
     /// The expressions of all rules. A test compiles them, so they do compile.
     pub(crate) fn new() -> Option<Self> {
-        let mut all = vec!["OPENSHIFT_|environ|getenv"];
+        let mut all = vec!["OPENSHIFT_|environ|getenv|decouple"];
         for rule in python::RULES {
             if let Check::Python { needle, .. } = rule.check {
                 all.push(needle);

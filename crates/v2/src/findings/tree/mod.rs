@@ -18,7 +18,7 @@ mod settings_differ;
 mod setup_py;
 mod static_alias;
 mod template_tags;
-mod variables;
+pub(crate) mod variables;
 mod web_server;
 
 use super::Rule;
