@@ -43,6 +43,9 @@ pub(crate) struct Decisions {
     /// How the action-hook runner comes into the image [default: vendored]
     #[arg(long, value_enum, value_name = "HOW")]
     runner: Option<RunnerArg>,
+    /// What `--runner pip` installs: an address, a file of the tree, or a package of an index [default: openshifter_image]
+    #[arg(long, value_name = "REQUIREMENT")]
+    runner_requirement: Option<String>,
     /// Where the database is [default: keep]
     #[arg(long, value_enum, value_name = "WHERE")]
     database: Option<DatabaseArg>,
@@ -281,6 +284,11 @@ fn runner(args: &Convert, tree: &Tree, analysis: &Analysis) -> Result<Option<Run
 impl Decisions {
     /// What was said now, over what was decided before.
     fn over(&self, before: Options) -> Options {
+        let runner = self.runner.map_or(before.runner, |runner| match runner {
+            RunnerArg::Vendored => Runner::Vendored,
+            RunnerArg::Pip => Runner::Pip,
+            RunnerArg::Image => Runner::Image,
+        });
         Options {
             python: self.python.unwrap_or(before.python),
             django: self.django.unwrap_or(before.django),
@@ -288,11 +296,12 @@ impl Decisions {
                 ServerArg::ModWsgi => Server::ModWsgi,
                 ServerArg::Gunicorn => Server::Gunicorn,
             }),
-            runner: self.runner.map_or(before.runner, |runner| match runner {
-                RunnerArg::Vendored => Runner::Vendored,
-                RunnerArg::Pip => Runner::Pip,
-                RunnerArg::Image => Runner::Image,
-            }),
+            runner,
+            // What was decided for pip is of no use to another one.
+            runner_requirement: self
+                .runner_requirement
+                .clone()
+                .or(before.runner_requirement.filter(|_| runner == Runner::Pip)),
             database: self
                 .database
                 .map_or(before.database, |database| match database {

@@ -62,6 +62,12 @@ pub(crate) fn discover(tree: &Tree, options: &Options) -> Result<Facts, V2Error>
             Framework::Wsgi
         }
     });
+    if is_python && found.is_none() && options.database == DatabaseChoice::Service {
+        return Err(V2Error::Option {
+            option: "--database",
+            reason: "`service` rewrites the settings of Django, and there are none here: leave it out, and give what the application reads its database from".to_owned(),
+        });
+    }
     data_dir.needed = options.database == DatabaseChoice::Keep || options.data_dir.is_some();
     let markers = markers(tree);
     let scaled = options
@@ -215,6 +221,12 @@ fn name_of(tree: &Tree) -> String {
         .collect();
     label.truncate(40);
     let label = label.trim_matches('-').to_owned();
+    // Services refuse a name that begins with a digit.
+    let label = if label.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("app-{label}")
+    } else {
+        label
+    };
     if is_dns_label(&label) {
         label
     } else {

@@ -56,6 +56,16 @@ fn identifier(name: &str) -> String {
     }
 }
 
+/// The name of the database where it is not the application's.
+pub(super) fn renamed(needs: &Needs) -> Option<String> {
+    needs
+        .databases
+        .iter()
+        .find(|database| database.kind == DatabaseKind::Postgresql)
+        .map(|database| identifier(&database.database))
+        .filter(|name| *name != needs.name)
+}
+
 pub(super) fn add(draft: &mut Draft<'_>) {
     let needs = draft.needs;
     for database in &needs.databases {

@@ -387,6 +387,8 @@ fn jobs_follow_the_rules_of_v2s_cron() {
     );
     world.write(".openshift/cron/hourly/notes.txt~", "x");
     world.write(".openshift/cron/daily/a", "#!/bin/bash\nrun\n");
+    world.write(".openshift/cron/daily/lib/more/helper.sh*", "run\n");
+    world.write(".openshift/cron/daily/lib/list.txt", "x\n");
     world.write(".openshift/cron/daily/denied*", "#!/bin/bash\n");
     world.write(".openshift/cron/daily/jobs.deny", "denied\n");
     let analysis = world.analyze(&Options::default());
@@ -412,6 +414,8 @@ fn jobs_follow_the_rules_of_v2s_cron() {
     assert!(!result.is_executable(".s2i/jobs/weekly/report.dat"));
     assert_eq!(result.read(".s2i/jobs/weekly/jobs.allow"), "report\n");
     assert_eq!(result.read(".s2i/jobs/daily/jobs.allow"), "a\n");
+    assert!(result.is_executable(".s2i/jobs/daily/lib/more/helper.sh"));
+    assert_eq!(result.read(".s2i/jobs/daily/lib/list.txt"), "x\n");
     assert!(!result.has(".s2i/jobs/weekly/README") && !result.has(".s2i/jobs/monthly"));
     let schedules: Vec<_> = result
         .plan
