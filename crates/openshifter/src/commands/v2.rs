@@ -149,15 +149,15 @@ pub(crate) struct Convert {
 pub(crate) async fn run(args: V2, printer: Printer) -> Result<Exit> {
     let args = match args {
         V2::Deploy(args) => return deploy::run(*args, printer).await,
+        V2::Manifests(args) => return manifests::run(*args, printer).await,
         other => other,
     };
     // All the others are files and thinking.
     tokio::task::spawn_blocking(move || match args {
         V2::Analyze(args) => analyze_tree(&args, printer),
         V2::Convert(args) => convert_tree(&args, printer),
-        V2::Manifests(args) => manifests::run(&args, printer),
-        // It has gone another way.
-        V2::Deploy(_) => Ok(Exit::Usage),
+        // These have gone another way.
+        V2::Manifests(_) | V2::Deploy(_) => Ok(Exit::Usage),
     })
     .await
     .context("working on the tree")?
