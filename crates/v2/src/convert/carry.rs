@@ -15,8 +15,17 @@ pub(crate) fn hook_target(name: &str) -> Option<&'static str> {
         "deploy" => {
             "carries it over to the deploy hook, with what collects static files in the build hook and what migrates in the migrate hook"
         }
+        "post_deploy" => {
+            "carries it over to the post_deploy hook, which the runner calls once the application answers"
+        }
         name if name.starts_with("pre_start") => {
             "carries it over: exports to deploy_env, anything else to the deploy hook"
+        }
+        name if name.starts_with("post_start") => {
+            "carries it over to a postStart hook of the workload's pods"
+        }
+        name if name.starts_with("pre_stop") => {
+            "carries it over to a preStop hook of the workload's pods"
         }
         _ => return None,
     })
@@ -30,6 +39,9 @@ pub(super) struct Pieces {
     pub(super) deploy: Vec<String>,
     pub(super) deploy_env: Vec<String>,
     pub(super) migrate: Vec<String>,
+    pub(super) post_deploy: Vec<String>,
+    pub(super) post_start: Vec<String>,
+    pub(super) pre_stop: Vec<String>,
     /// Whether a hook of V2 collected static files or migrated.
     pub(super) collects: bool,
     pub(super) migrates: bool,
@@ -84,11 +96,11 @@ fn carry(
         match hook.name.as_str() {
             "pre_build" => pieces.pre_build.push(call),
             "build" | "prepare" => pieces.build.push(call),
-            _ => pieces.deploy.push(call),
+            name => pieces.later(name).push(call),
         }
         return;
     }
-    let text = carried(&text, renames);
+    let text = beside(&carried(&text, renames), &hook.path);
     let text = text.strip_prefix("#!").map_or(text.as_str(), |rest| {
         rest.split_once('\n').map_or("", |(_, rest)| rest)
     });
@@ -107,6 +119,9 @@ fn carry(
                 .any(|line| shell::manages(line) && line.contains("collectstatic"));
             pieces.build.push(wrap(&from, text));
         }
+        name if hook_moment(name) != Moment::Deploy => {
+            pieces.later(name).push(wrap(&from, text));
+        }
         _ => {
             let parts = divide(text, renames);
             if let Some(build) = parts.build {
@@ -122,6 +137,72 @@ fn carry(
             }
         }
     }
+}
+
+/// When a hook runs, of those that run in the container.
+#[derive(Clone, Copy, PartialEq)]
+enum Moment {
+    Deploy,
+    PostDeploy,
+    PostStart,
+    PreStop,
+}
+
+fn hook_moment(name: &str) -> Moment {
+    match name {
+        "post_deploy" => Moment::PostDeploy,
+        name if name.starts_with("post_start") => Moment::PostStart,
+        name if name.starts_with("pre_stop") => Moment::PreStop,
+        _ => Moment::Deploy,
+    }
+}
+
+impl Pieces {
+    /// Where a hook goes that runs in the container.
+    fn later(&mut self, name: &str) -> &mut Vec<String> {
+        match hook_moment(name) {
+            Moment::Deploy => &mut self.deploy,
+            Moment::PostDeploy => &mut self.post_deploy,
+            Moment::PostStart => &mut self.post_start,
+            Moment::PreStop => &mut self.pre_stop,
+        }
+    }
+}
+
+/// Whether the conversion makes lifecycle hooks of V2's: after the start, and before the stop.
+pub(crate) fn lifecycle(hooks: &[Hook]) -> (bool, bool) {
+    let any = |moment| {
+        hooks
+            .iter()
+            .any(|hook| hook.state == HookState::Live && hook_moment(&hook.name) == moment)
+    };
+    (any(Moment::PostStart), any(Moment::PreStop))
+}
+
+/// A hook that looks for files beside it finds them where they are still: the carried-over part is elsewhere.
+fn beside(text: &str, path: &str) -> String {
+    let place = format!("${{OPENSHIFT_REPO_DIR}}{path}");
+    let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut text = text.to_owned();
+    for program in ["dirname", "readlink -f", "realpath", "dirname --"] {
+        for own in [
+            "\"$0\"",
+            "\"${0}\"",
+            "$0",
+            "\"${BASH_SOURCE[0]}\"",
+            "${BASH_SOURCE[0]}",
+            "\"$BASH_SOURCE\"",
+            "$BASH_SOURCE",
+        ] {
+            text = text.replace(
+                &format!("{program} {own}"),
+                &format!("{program} \"{place}\""),
+            );
+        }
+    }
+    text.replace("${0%/*}", folder)
+        .replace("${BASH_SOURCE%/*}", folder)
+        .replace("${BASH_SOURCE[0]%/*}", folder)
 }
 
 /// A subshell: `exit` within ends the carried part only, and it starts where V2 started hooks.

@@ -167,6 +167,17 @@ pub(super) fn scripts(draft: &mut Draft<'_>, options: &Options) -> Result<(), V2
             "#!/bin/bash\n# Hands the start over to the builder image's action-hook runner, which becomes the application.\nexec openshifter-image run \"$@\"\n".to_owned(),
         ),
     };
+    // Only a runner that stays can call a hook once the application answers.
+    let run = if draft.has(".s2i/action_hooks/post_deploy") {
+        run.replace("openshifter-image\" run", "openshifter-image\" --init run")
+            .replace("openshifter-image run", "openshifter-image --init run")
+            .replace(
+                ", which becomes the application.",
+                ", which stays as process 1 and calls post_deploy.",
+            )
+    } else {
+        run
+    };
     for (path, text, why) in [
         (
             ".s2i/bin/assemble",

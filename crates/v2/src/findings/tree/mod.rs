@@ -7,7 +7,7 @@ mod data_tracked;
 mod entry_point;
 mod files_unreadable;
 pub(crate) mod hooks;
-mod htaccess;
+pub(crate) mod htaccess;
 pub(crate) mod links;
 mod markers;
 mod media;
