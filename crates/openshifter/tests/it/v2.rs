@@ -464,11 +464,13 @@ fn plain_manifests_may_be_applied_again() {
             Some(rolled()).filter(|roll| !roll.is_null())
         });
         let generation = shop.must(kind, "postgresql")["metadata"]["generation"].clone();
+        let spec = shop.must(kind, "postgresql")["spec"].clone();
         // What is live is taken over: nothing changes, so nothing is rolled out.
         let second = made(&["--at", "minishift", "-n", &project]);
         assert!(second.contains(&digest), "{second}");
         apply(&second);
         assert_eq!(kept(), before, "{workload}");
+        assert_eq!(shop.must(kind, "postgresql")["spec"], spec, "{workload}");
         assert_eq!((image(), rolled()), (digest.clone(), roll), "{workload}");
         assert_eq!(
             shop.must(kind, "postgresql")["metadata"]["generation"],

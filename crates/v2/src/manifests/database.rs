@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::draft::{Component, Draft};
 use super::model::{Input, InputValue, Stage};
-use super::pods::{NO_IMAGE, Timing, probe, resources, security};
+use super::pods::{NO_IMAGE, PULL, Timing, probe, resources, security};
 use super::workload::{Follows, Parts, workload};
 use crate::Needs;
 use crate::facts::DatabaseKind;
@@ -210,6 +210,7 @@ fn postgresql(draft: &mut Draft<'_>, database: &NeedsDatabase) {
             "containers": [{
                 "name": "postgresql",
                 "image": NO_IMAGE,
+                "imagePullPolicy": PULL,
                 "env": env,
                 "ports": [{"name": "postgresql", "containerPort": 5432, "protocol": "TCP"}],
                 "readinessProbe": probe(&[check], ready),

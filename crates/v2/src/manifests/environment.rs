@@ -18,6 +18,7 @@ const TAKEN: &[&str] = &[
     "BUILDER_NAMESPACE",
     "DATABASE_VOLUME_CAPACITY",
     "HOST",
+    "MAX_REPLICAS",
     "MEMORY_LIMIT",
     "REPLICAS",
     "SECRET_TOKEN",
