@@ -15,6 +15,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         args.remove(0);
         make(Path::new(args.first().ok_or("name a folder")?))?;
     }
+    let (most_ms, most_kib) = (
+        limit(&mut args, "--limit-ms")?,
+        limit(&mut args, "--limit-kib")?,
+    );
     let dir = args.first().ok_or("name a folder")?;
     // Never where another run has removed files just before: some file systems are slow to give their places away again.
     let out = Path::new(dir).with_extension(format!("result-{}", std::process::id()));
@@ -52,7 +56,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         plan.actions.len(),
         ticks * 10,
     );
+    let kib: u64 = peak.split(' ').next().unwrap_or_default().parse()?;
+    if written.as_millis() > u128::from(most_ms) || kib > most_kib {
+        return Err(format!("that is over {most_ms} ms or {most_kib} KiB").into());
+    }
     Ok(())
+}
+
+/// The value of an option, which is taken out of the arguments; no limit where it is not there.
+fn limit(args: &mut Vec<String>, name: &str) -> Result<u64, Box<dyn std::error::Error>> {
+    let Some(at) = args.iter().position(|arg| arg == name) else {
+        return Ok(u64::MAX);
+    };
+    args.remove(at);
+    if at == args.len() {
+        return Err(format!("{name} wants a number").into());
+    }
+    Ok(args.remove(at).parse()?)
 }
 
 /// The starter, and applications beside it until there are 2,000 files: sources that are edited, sources that are not, styles, pictures.

@@ -1,6 +1,7 @@
 //! Analysis: facts, variables and findings of a tree.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
@@ -154,24 +155,50 @@ fn scan(tree: &Tree, facts: &Facts, options: &Options, files: &[(&str, &[u8], Ro
     })
 }
 
+/// How many items a worker takes at a time.
+const BLOCK: usize = 16;
+
 /// Does something with each of many on all cores, and keeps their order.
 pub(crate) fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let workers = std::thread::available_parallelism().map_or(1, |count| count.get().min(8));
-    let chunk = items.len().div_ceil(workers).max(16);
-    std::thread::scope(|scope| {
-        let handles: Vec<_> = items
-            .chunks(chunk)
-            .map(|items| scope.spawn(|| items.iter().map(&work).collect::<Vec<_>>()))
-            .collect();
-        handles
-            .into_iter()
-            .flat_map(|handle| match handle.join() {
-                Ok(done) => done,
+    in_blocks(items, BLOCK, work)
+}
+
+/// The same with a few that each take long.
+pub(crate) fn one_by_one<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    in_blocks(items, 1, work)
+}
+
+fn in_blocks<T: Sync, R: Send>(items: &[T], size: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let blocks: Vec<&[T]> = items.chunks(size).collect();
+    let workers = std::thread::available_parallelism()
+        .map_or(1, |count| count.get().min(8))
+        .min(blocks.len());
+    // Files take very different times, so nobody is given a share beforehand.
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(block) = blocks.get(at) else {
+                return done;
+            };
+            done.push((at, block.iter().map(&work).collect::<Vec<_>>()));
+        }
+    };
+    let mut done: Vec<(usize, Vec<R>)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(worker)).collect();
+        let mut all = worker();
+        for other in others {
+            match other.join() {
+                Ok(done) => all.extend(done),
                 // The panic was the work's own: it goes on here.
                 Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
+            }
+        }
+        all
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().flat_map(|(_, done)| done).collect()
 }
 
 fn look(
@@ -184,14 +211,21 @@ fn look(
     let Some(py) = Py::parse(path, content) else {
         return Scan::default();
     };
-    let findings = findings::of_file(&py, role, business, tree, facts, options);
+    let mut findings = findings::of_file(&py, role, business, tree, facts, options);
     let reads = if business.is_none_or(|business| business.environment) {
         env_reads(&py)
     } else {
         Vec::new()
     };
+    findings.extend(
+        reads
+            .iter()
+            .filter(|read| read.partial)
+            .map(|read| findings::tree::variables::put_together(path, read.line, &read.name)),
+    );
     let reads = reads
         .into_iter()
+        .filter(|read| !read.partial)
         .map(|read| {
             let in_hosts = variables::is_in_allowed_hosts(&py, read.node);
             (

@@ -53,7 +53,9 @@ pub use facts::{
     SetupPy, StaticFiles,
 };
 pub use findings::{Finding, Remedy, Rule, Severity, rules};
-pub use needs::{Claim, Health, Migration, Needs, NeedsCron, NeedsDatabase, NeedsVariable};
+pub use needs::{
+    Claim, Health, Lifecycle, Migration, Needs, NeedsCron, NeedsDatabase, NeedsVariable,
+};
 pub use options::{DatabaseChoice, Options, Runner, Server, Version};
 pub use python::Access;
 pub use tree::{Limits, Tree};

@@ -111,6 +111,32 @@ impl Health {
     }
 }
 
+/// Scripts of lifecycle hooks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifecycle {
+    /// After the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_start: Option<String>,
+    /// Before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_stop: Option<String>,
+}
+
+impl Lifecycle {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn of(facts: &Facts) -> Self {
+        let (post_start, pre_stop) = convert::lifecycle(&facts.hooks);
+        let script = |name: &str| format!("{SOURCE_DIR}{}/{name}", convert::LIFECYCLE);
+        Self {
+            post_start: post_start.then(|| script("post_start")),
+            pre_stop: pre_stop.then(|| script("pre_stop")),
+        }
+    }
+}
+
 /// What a converted application needs of a cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needs {
@@ -144,6 +170,9 @@ pub struct Needs {
     pub scaled: bool,
     /// What probes ask for.
     pub health: Health,
+    /// Scripts that a container calls after its start and before its end, as paths in the image.
+    #[serde(default, skip_serializing_if = "Lifecycle::is_empty")]
+    pub lifecycle: Lifecycle,
     /// Whether the build starts from nothing each time (the marker `force_clean_build`).
     pub clean_build: bool,
 }
@@ -252,6 +281,7 @@ impl Needs {
             memory_mb: options.gear_mb,
             scaled: facts.scaled,
             health: Health::of(facts, options),
+            lifecycle: Lifecycle::of(facts),
             clean_build: facts
                 .markers
                 .iter()

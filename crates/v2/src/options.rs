@@ -125,6 +125,8 @@ pub struct Options {
     pub server: Server,
     /// How the action-hook runner comes into the image.
     pub runner: Runner,
+    /// What [`Runner::Pip`] installs: an address, a file of the tree, or a name in an index.
+    pub runner_requirement: Option<String>,
     /// Where the database is.
     pub database: DatabaseChoice,
     /// The application's name; the folder's name otherwise.
@@ -139,6 +141,8 @@ pub struct Options {
     pub settings: Option<String>,
     /// The cartridges that the application had, as in `python-2.7`; they are not part of the source.
     pub cartridges: Vec<String>,
+    /// The file of requirements that `OPENSHIFT_PYTHON_REQUIREMENTS_PATH` named in V2; `requirements.txt` otherwise.
+    pub requirements: Option<String>,
     /// Requirements that take the place of the application's, as in `Pillow>=10`.
     pub pins: Vec<String>,
     /// Memory of the gear in MiB: small 512, medium 1024, large 2048.
@@ -154,6 +158,7 @@ impl Default for Options {
             django: Version::new(5, 2),
             server: Server::default(),
             runner: Runner::default(),
+            runner_requirement: None,
             database: DatabaseChoice::default(),
             name: None,
             data_dir: None,
@@ -161,6 +166,7 @@ impl Default for Options {
             manage: None,
             settings: None,
             cartridges: Vec::new(),
+            requirements: None,
             pins: Vec::new(),
             gear_mb: 512,
             health_path: None,
@@ -220,6 +226,23 @@ impl Options {
                 ),
             );
         }
+        if let Some(requirement) = &self.runner_requirement {
+            if self.runner != Runner::Pip {
+                return wrong(
+                    "--runner-requirement",
+                    "it is what --runner pip installs".to_owned(),
+                );
+            }
+            if requirement.is_empty()
+                || requirement.starts_with('-')
+                || requirement.contains(char::is_control)
+            {
+                return wrong(
+                    "--runner-requirement",
+                    "name an address, a file of the tree, or a package of an index".to_owned(),
+                );
+            }
+        }
         if let Some(folder) = &self.data_dir
             && (!folder.starts_with('/')
                 || folder.contains("/../")
@@ -243,12 +266,12 @@ impl Options {
             );
         }
         if let Some(name) = &self.name
-            && !is_dns_label(name)
+            && (!is_dns_label(name) || name.starts_with(|c: char| c.is_ascii_digit()))
         {
             return wrong(
                 "--name",
                 format!(
-                    "`{name}` is no name for an application: use lower case letters, digits and `-`"
+                    "`{name}` is no name for an application: use lower case letters, digits and `-`, a letter first"
                 ),
             );
         }

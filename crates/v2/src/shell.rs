@@ -1,8 +1,13 @@
 //! Shell scripts, as far as hooks and jobs need: which variables they read, and which statements they are made of.
 
+mod statement;
+
 use std::collections::BTreeSet;
 
 use crate::python::Access;
+
+pub(crate) use statement::is_function;
+use statement::kind;
 
 /// A statement at the top of a script: a line with its continuations, or a whole block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +26,7 @@ pub(crate) enum UnitKind {
     Silent,
     /// `echo` and `printf` to nowhere but the log.
     Message,
-    /// Assignments, exports and options: what the rest of the script stands on.
+    /// Assignments, functions, other scripts that are read, and what changes the shell only: what the rest stands on.
     Setup,
     /// Anything else.
     Command,
@@ -55,6 +60,32 @@ pub(crate) fn units(text: &str) -> Option<Vec<Unit>> {
     open.is_empty().then_some(units)
 }
 
+/// Whether a line is code that calls Django's commands: neither a comment nor a message about one.
+pub(crate) fn manages(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.starts_with('#')
+        && !line.starts_with("echo")
+        && !line.starts_with("printf")
+        && ["manage.py", "django-admin", "manage "]
+            .iter()
+            .any(|program| line.contains(program))
+}
+
+/// A script's lines, each with those that continue it.
+pub(crate) fn whole_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut open = false;
+    for line in text.split_inclusive('\n') {
+        match lines.last_mut() {
+            Some(last) if open => last.push_str(line),
+            _ => lines.push(line.to_owned()),
+        }
+        open = line.trim_end_matches(['\r', '\n']).ends_with('\\')
+            && !line.trim_start().starts_with('#');
+    }
+    lines
+}
+
 /// Whether a script does anything at all.
 pub(crate) fn does_something(text: &str) -> bool {
     text.lines().any(|line| {
@@ -67,92 +98,6 @@ pub(crate) fn does_something(text: &str) -> bool {
             || line == "exit"
             || line == "exit 0")
     })
-}
-
-fn kind(text: &str) -> UnitKind {
-    let mut lines = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let Some(first) = lines.next() else {
-        return UnitKind::Silent;
-    };
-    let word = first.split_whitespace().next().unwrap_or_default();
-    let single = lines.next().is_none();
-    let simple = single && !first.contains(['|', ';', '&', '>', '<', '`']) && !first.contains("$(");
-    if matches!(word, "echo" | "printf") && simple {
-        return UnitKind::Message;
-    }
-    let is_assignment = word
-        .split_once('=')
-        .is_some_and(|(name, _)| crate::python::is_env_name(name.trim_end_matches('+')))
-        && simple
-        && assignment_is_all(first);
-    if is_assignment
-        || (single
-            && matches!(
-                word,
-                "export" | "set" | "shopt" | "umask" | "unset" | "declare" | "readonly"
-            ))
-        || (simple && word == "cd")
-    {
-        return UnitKind::Setup;
-    }
-    UnitKind::Command
-}
-
-/// `A=b C=d`, and not `A=b command`.
-fn assignment_is_all(line: &str) -> bool {
-    let mut words = Words::new(line);
-    words.all(|word| {
-        word.split_once('=')
-            .is_some_and(|(name, _)| crate::python::is_env_name(name))
-            || word.starts_with('#')
-    })
-}
-
-/// The words of one line; quotes keep words together and stay part of them.
-struct Words<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Words<'a> {
-    fn new(line: &'a str) -> Self {
-        Self { rest: line }
-    }
-}
-
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        self.rest = self.rest.trim_start();
-        if self.rest.is_empty() {
-            return None;
-        }
-        let mut quote = None;
-        let mut escaped = false;
-        let mut end = self.rest.len();
-        for (at, c) in self.rest.char_indices() {
-            if escaped {
-                escaped = false;
-                continue;
-            }
-            match (quote, c) {
-                (None | Some('"'), '\\') => escaped = true,
-                (None, '\'' | '"') => quote = Some(c),
-                (Some(open), c) if open == c => quote = None,
-                (None, c) if c.is_whitespace() => {
-                    end = at;
-                    break;
-                }
-                _ => {}
-            }
-        }
-        let (word, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        Some(word)
-    }
 }
 
 #[derive(Debug, Default)]
@@ -445,9 +390,9 @@ mod tests {
                 (7, Command),
                 (12, Command),
                 (14, Command),
-                (17, Command),
+                (17, Setup),
                 (20, Command),
-                (24, Command),
+                (24, Setup),
                 (26, Command),
             ])
         );

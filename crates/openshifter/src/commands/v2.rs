@@ -43,6 +43,9 @@ pub(crate) struct Decisions {
     /// How the action-hook runner comes into the image [default: vendored]
     #[arg(long, value_enum, value_name = "HOW")]
     runner: Option<RunnerArg>,
+    /// What `--runner pip` installs: an address, a file of the tree, or a package of an index [default: openshifter_image]
+    #[arg(long, value_name = "REQUIREMENT")]
+    runner_requirement: Option<String>,
     /// Where the database is [default: keep]
     #[arg(long, value_enum, value_name = "WHERE")]
     database: Option<DatabaseArg>,
@@ -64,6 +67,9 @@ pub(crate) struct Decisions {
     /// A cartridge that the application had, as in python-2.7; may be given more than once
     #[arg(long, value_name = "CARTRIDGE")]
     cartridge: Vec<String>,
+    /// The file that OPENSHIFT_PYTHON_REQUIREMENTS_PATH named in V2 [default: requirements.txt]
+    #[arg(long, value_name = "FILE")]
+    requirements: Option<String>,
     /// A requirement in place of the application's, as in `Pillow>=10`; may be given more than once
     #[arg(long, value_name = "REQUIREMENT")]
     pin: Vec<String>,
@@ -143,15 +149,15 @@ pub(crate) struct Convert {
 pub(crate) async fn run(args: V2, printer: Printer) -> Result<Exit> {
     let args = match args {
         V2::Deploy(args) => return deploy::run(*args, printer).await,
+        V2::Manifests(args) => return manifests::run(*args, printer).await,
         other => other,
     };
     // All the others are files and thinking.
     tokio::task::spawn_blocking(move || match args {
         V2::Analyze(args) => analyze_tree(&args, printer),
         V2::Convert(args) => convert_tree(&args, printer),
-        V2::Manifests(args) => manifests::run(&args, printer),
-        // It has gone another way.
-        V2::Deploy(_) => Ok(Exit::Usage),
+        // These have gone another way.
+        V2::Manifests(_) | V2::Deploy(_) => Ok(Exit::Usage),
     })
     .await
     .context("working on the tree")?
@@ -278,6 +284,11 @@ fn runner(args: &Convert, tree: &Tree, analysis: &Analysis) -> Result<Option<Run
 impl Decisions {
     /// What was said now, over what was decided before.
     fn over(&self, before: Options) -> Options {
+        let runner = self.runner.map_or(before.runner, |runner| match runner {
+            RunnerArg::Vendored => Runner::Vendored,
+            RunnerArg::Pip => Runner::Pip,
+            RunnerArg::Image => Runner::Image,
+        });
         Options {
             python: self.python.unwrap_or(before.python),
             django: self.django.unwrap_or(before.django),
@@ -285,11 +296,12 @@ impl Decisions {
                 ServerArg::ModWsgi => Server::ModWsgi,
                 ServerArg::Gunicorn => Server::Gunicorn,
             }),
-            runner: self.runner.map_or(before.runner, |runner| match runner {
-                RunnerArg::Vendored => Runner::Vendored,
-                RunnerArg::Pip => Runner::Pip,
-                RunnerArg::Image => Runner::Image,
-            }),
+            runner,
+            // What was decided for pip is of no use to another one.
+            runner_requirement: self
+                .runner_requirement
+                .clone()
+                .or(before.runner_requirement.filter(|_| runner == Runner::Pip)),
             database: self
                 .database
                 .map_or(before.database, |database| match database {
@@ -302,6 +314,7 @@ impl Decisions {
             manage: self.manage.clone().or(before.manage),
             settings: self.settings.clone().or(before.settings),
             cartridges: more(&self.cartridge, before.cartridges),
+            requirements: self.requirements.clone().or(before.requirements),
             pins: more(&self.pin, before.pins),
             gear_mb: self.gear.unwrap_or(before.gear_mb),
             health_path: self.health_path.clone().or(before.health_path),

@@ -410,3 +410,83 @@ fn helm_installs_the_chart_and_an_upgrade_keeps_its_secrets() {
         assert_eq!(after[1]["secret-token"], "YXMtaXQtd2FzLWluLVYy");
     }
 }
+
+#[test]
+fn plain_manifests_may_be_applied_again() {
+    let world = World::small();
+    let tool = Tool::new(&world);
+    converted(&tool);
+    for (workload, kind) in [
+        ("deployment", "deployments"),
+        ("deployment-config", "deploymentconfigs.apps.openshift.io"),
+    ] {
+        let project = format!("again-{workload}");
+        let shop = world.minishift.project(&project);
+        let made = |more: &[&str]| {
+            let line = format!(
+                "v2 manifests service --workload {workload} --generate --save-values {workload}.values"
+            );
+            tool.run(&[&words(&line)[..], more].concat()).ok().stdout
+        };
+        let apply = |text: &str| {
+            let mut command = world
+                .minishift
+                .command(&["-n", &project, "apply", "-f", "-"]);
+            run(&mut command, text.as_bytes())
+        };
+        let first = made(&[]);
+        apply(&first);
+        let image = || {
+            let database = shop.must(kind, "postgresql");
+            let image = &database["spec"]["template"]["spec"]["containers"][0]["image"];
+            image.as_str().unwrap_or_default().to_owned()
+        };
+        let digest = until("the image of PostgreSQL", || {
+            Some(image()).filter(|image| image.contains("@sha256:"))
+        });
+        let kept = || {
+            let secrets = ["postgresql", "notes-environment"]
+                .map(|name| shop.must("secret", name)["data"].clone());
+            let claim = shop.must("pvc", "postgresql")["metadata"]["uid"].clone();
+            (secrets, claim)
+        };
+        let rolled = || {
+            let database = shop.must(kind, "postgresql");
+            match workload {
+                "deployment" => {
+                    database["metadata"]["annotations"]["deployment.kubernetes.io/revision"].clone()
+                }
+                _ => database["status"]["latestVersion"].clone(),
+            }
+        };
+        let before = kept();
+        let roll = until("the first roll-out", || {
+            Some(rolled()).filter(|roll| !roll.is_null())
+        });
+        let generation = shop.must(kind, "postgresql")["metadata"]["generation"].clone();
+        let spec = shop.must(kind, "postgresql")["spec"].clone();
+        // What is live is taken over: nothing changes, so nothing is rolled out.
+        let second = made(&["--at", "minishift", "-n", &project]);
+        assert!(second.contains(&digest), "{second}");
+        apply(&second);
+        assert_eq!(kept(), before, "{workload}");
+        assert_eq!(shop.must(kind, "postgresql")["spec"], spec, "{workload}");
+        assert_eq!((image(), rolled()), (digest.clone(), roll), "{workload}");
+        assert_eq!(
+            shop.must(kind, "postgresql")["metadata"]["generation"],
+            generation,
+            "{workload}"
+        );
+        // The first file again takes the image away, and the trigger puts it back.
+        let again = made(&[]);
+        assert_eq!(again, first, "what was made up is kept");
+        apply(&again);
+        until("the image is there again", || {
+            (image() == digest).then_some(())
+        });
+        assert_eq!(kept(), before, "{workload}");
+        let values = tool.path(&format!("{workload}.values"));
+        let meta = std::fs::metadata(&values).expect("it is written");
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -15,8 +15,17 @@ pub(crate) fn hook_target(name: &str) -> Option<&'static str> {
         "deploy" => {
             "carries it over to the deploy hook, with what collects static files in the build hook and what migrates in the migrate hook"
         }
+        "post_deploy" => {
+            "carries it over to the post_deploy hook, which the runner calls once the application answers"
+        }
         name if name.starts_with("pre_start") => {
             "carries it over: exports to deploy_env, anything else to the deploy hook"
+        }
+        name if name.starts_with("post_start") => {
+            "carries it over to a postStart hook of the workload's pods"
+        }
+        name if name.starts_with("pre_stop") => {
+            "carries it over to a preStop hook of the workload's pods"
         }
         _ => return None,
     })
@@ -30,6 +39,9 @@ pub(super) struct Pieces {
     pub(super) deploy: Vec<String>,
     pub(super) deploy_env: Vec<String>,
     pub(super) migrate: Vec<String>,
+    pub(super) post_deploy: Vec<String>,
+    pub(super) post_start: Vec<String>,
+    pub(super) pre_stop: Vec<String>,
     /// Whether a hook of V2 collected static files or migrated.
     pub(super) collects: bool,
     pub(super) migrates: bool,
@@ -84,11 +96,11 @@ fn carry(
         match hook.name.as_str() {
             "pre_build" => pieces.pre_build.push(call),
             "build" | "prepare" => pieces.build.push(call),
-            _ => pieces.deploy.push(call),
+            name => pieces.later(name).push(call),
         }
         return;
     }
-    let text = carried(&text, renames);
+    let text = beside(&carried(&text, renames), &hook.path);
     let text = text.strip_prefix("#!").map_or(text.as_str(), |rest| {
         rest.split_once('\n').map_or("", |(_, rest)| rest)
     });
@@ -102,8 +114,13 @@ fn carry(
     match hook.name.as_str() {
         "pre_build" => pieces.pre_build.push(wrap(&from, text)),
         "build" | "prepare" => {
-            pieces.collects |= text.contains("collectstatic");
+            pieces.collects |= shell::whole_lines(text)
+                .iter()
+                .any(|line| shell::manages(line) && line.contains("collectstatic"));
             pieces.build.push(wrap(&from, text));
+        }
+        name if hook_moment(name) != Moment::Deploy => {
+            pieces.later(name).push(wrap(&from, text));
         }
         _ => {
             let parts = divide(text, renames);
@@ -122,6 +139,72 @@ fn carry(
     }
 }
 
+/// When a hook runs, of those that run in the container.
+#[derive(Clone, Copy, PartialEq)]
+enum Moment {
+    Deploy,
+    PostDeploy,
+    PostStart,
+    PreStop,
+}
+
+fn hook_moment(name: &str) -> Moment {
+    match name {
+        "post_deploy" => Moment::PostDeploy,
+        name if name.starts_with("post_start") => Moment::PostStart,
+        name if name.starts_with("pre_stop") => Moment::PreStop,
+        _ => Moment::Deploy,
+    }
+}
+
+impl Pieces {
+    /// Where a hook goes that runs in the container.
+    fn later(&mut self, name: &str) -> &mut Vec<String> {
+        match hook_moment(name) {
+            Moment::Deploy => &mut self.deploy,
+            Moment::PostDeploy => &mut self.post_deploy,
+            Moment::PostStart => &mut self.post_start,
+            Moment::PreStop => &mut self.pre_stop,
+        }
+    }
+}
+
+/// Whether the conversion makes lifecycle hooks of V2's: after the start, and before the stop.
+pub(crate) fn lifecycle(hooks: &[Hook]) -> (bool, bool) {
+    let any = |moment| {
+        hooks
+            .iter()
+            .any(|hook| hook.state == HookState::Live && hook_moment(&hook.name) == moment)
+    };
+    (any(Moment::PostStart), any(Moment::PreStop))
+}
+
+/// A hook that looks for files beside it finds them where they are still: the carried-over part is elsewhere.
+fn beside(text: &str, path: &str) -> String {
+    let place = format!("${{OPENSHIFT_REPO_DIR}}{path}");
+    let folder = place.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut text = text.to_owned();
+    for program in ["dirname", "readlink -f", "realpath", "dirname --"] {
+        for own in [
+            "\"$0\"",
+            "\"${0}\"",
+            "$0",
+            "\"${BASH_SOURCE[0]}\"",
+            "${BASH_SOURCE[0]}",
+            "\"$BASH_SOURCE\"",
+            "$BASH_SOURCE",
+        ] {
+            text = text.replace(
+                &format!("{program} {own}"),
+                &format!("{program} \"{place}\""),
+            );
+        }
+    }
+    text.replace("${0%/*}", folder)
+        .replace("${BASH_SOURCE%/*}", folder)
+        .replace("${BASH_SOURCE[0]%/*}", folder)
+}
+
 /// A subshell: `exit` within ends the carried part only, and it starts where V2 started hooks.
 fn wrap(from: &str, text: &str) -> String {
     format!(
@@ -130,13 +213,53 @@ fn wrap(from: &str, text: &str) -> String {
     )
 }
 
-/// Commands of old Djangos by their new names.
+/// Commands of old Djangos by their new names, in the calls of them and nowhere else.
 fn modern(text: &str, options: &Options) -> String {
-    if options.django >= Version::new(1, 9) {
-        text.replace("syncdb", "migrate --run-syncdb")
-    } else {
-        text.to_owned()
+    if options.django < Version::new(1, 9) {
+        return text.to_owned();
     }
+    shell::whole_lines(text)
+        .iter()
+        .flat_map(|line| {
+            let is_comment = line.trim_start().starts_with('#');
+            line.split_inclusive([';', '&', '|'])
+                .map(move |command| {
+                    if is_comment || !shell::manages(command) || !command.contains("syncdb") {
+                        return command.to_owned();
+                    }
+                    let mut command = command.replace("syncdb", "migrate --run-syncdb");
+                    // Options of South, which Django's own command refuses.
+                    for option in ["--migrate", "--all"] {
+                        command = without_word(&command, option);
+                    }
+                    command
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// A command without an option, and without the blank before it.
+fn without_word(command: &str, word: &str) -> String {
+    let mut out = String::new();
+    let mut rest = command;
+    while let Some(at) = rest.find(word) {
+        let (before, after) = (
+            rest.get(..at).unwrap_or_default(),
+            rest.get(at + word.len()..).unwrap_or_default(),
+        );
+        let alone = before.ends_with([' ', '\t'])
+            && !after.starts_with(|c: char| c.is_alphanumeric() || "-_=".contains(c));
+        if alone {
+            out.push_str(before.trim_end_matches([' ', '\t']));
+        } else {
+            out.push_str(before);
+            out.push_str(word);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Whether a script only gives values to variables.
@@ -165,7 +288,19 @@ enum Place {
 
 /// Divides a deploy hook. One that is not understood stays whole.
 fn divide(text: &str, renames: &[(String, String)]) -> Parts {
-    let Some(units) = shell::units(text) else {
+    // A function that does what has a place of its own cannot be called from there without the rest.
+    let divisible = |units: &Vec<Unit>| {
+        !units.iter().any(|unit| {
+            shell::is_function(&unit.text)
+                && unit.text.lines().any(|line| {
+                    shell::manages(line)
+                        && ["collectstatic", "migrate", "syncdb"]
+                            .iter()
+                            .any(|command| line.contains(command))
+                })
+        })
+    };
+    let Some(units) = shell::units(text).filter(divisible) else {
         return Parts {
             deploy: Some(text.to_owned()),
             ..Parts::default()
@@ -176,6 +311,13 @@ fn divide(text: &str, renames: &[(String, String)]) -> Parts {
         (Place::Migrate, String::new(), false),
         (Place::Deploy, String::new(), false),
     ];
+    if !units.iter().any(|unit| unit.kind == UnitKind::Command) {
+        // Another script that is read may do anything.
+        return Parts {
+            deploy: Some(text.to_owned()),
+            ..Parts::default()
+        };
+    }
     let mut waiting = String::new();
     for unit in units {
         match unit.kind {
@@ -191,7 +333,7 @@ fn divide(text: &str, renames: &[(String, String)]) -> Parts {
             UnitKind::Command => {
                 let place = place(&unit);
                 let text = match maker(&unit.text) {
-                    Some(maker) => secrets(&maker, renames),
+                    Some(maker) => with_secrets(&unit.text, &maker, &secrets(&maker, renames)),
                     None => unit.text.clone(),
                 };
                 for (which, output, used) in &mut outputs {
@@ -246,6 +388,47 @@ fn place(unit: &Unit) -> Place {
         (true, _) => Place::Build,
         _ => Place::Migrate,
     }
+}
+
+/// A statement that makes secrets, with the making of them as it is now. What else it does stays.
+fn with_secrets(text: &str, maker: &Maker, secrets: &str) -> String {
+    let is_frame = |line: &str| {
+        let line = line.trim().trim_start_matches([';', ' ']);
+        let line = line.strip_suffix("||").unwrap_or(line).trim_end();
+        let word = line.split([' ', ';']).next().unwrap_or_default();
+        line.is_empty()
+            || line.starts_with('#')
+            || matches!(
+                word,
+                "if" | "then" | "fi" | "[" | "[[" | "test" | "echo" | "printf"
+            ) && !line.contains("&&")
+                && !line.contains("||")
+    };
+    let exits = maker
+        .after
+        .strip_prefix("||")
+        .is_some_and(|rest| matches!(rest.split_whitespace().next(), Some("exit" | "true" | ":")));
+    let only = is_frame(&maker.before)
+        && (is_frame(&maker.after) || exits)
+        && text
+            .lines()
+            .enumerate()
+            .all(|(at, line)| at + 1 == maker.line || is_frame(line));
+    if only {
+        return secrets.to_owned();
+    }
+    // In braces, so that what stands around the command on its line stands around all of this.
+    let in_place = match (maker.before.as_str(), maker.after.as_str()) {
+        ("", "") => secrets.to_owned(),
+        (before, after) => format!("{before} {{\n{secrets}}} {after}\n"),
+    };
+    text.split_inclusive('\n')
+        .enumerate()
+        .map(|(at, line)| match at + 1 == maker.line {
+            true => in_place.as_str(),
+            false => line,
+        })
+        .collect()
 }
 
 /// Secrets that are made once, whole or not at all, and that have to be readable.

@@ -189,7 +189,7 @@ fn deploy(text: &mut String, analysis: &Analysis, needs: &Needs) {
     for cron in &needs.cron {
         let _ = writeln!(
             text,
-            "The {0} jobs are run by a CronJob at `{1}`: `{2} jobs {0}`.",
+            "The {0} jobs are run by a CronJob at `{1}`: `{2} jobs {0} --keep-going`.",
             cron.category, cron.schedule, needs.runner
         );
     }

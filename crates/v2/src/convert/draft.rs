@@ -236,6 +236,13 @@ impl<'a> Draft<'a> {
             });
     }
 
+    /// Whether the result has that file.
+    pub(super) fn has(&self, path: &str) -> bool {
+        self.actions
+            .get(path)
+            .map_or_else(|| self.tree.is_file(path), |action| action.after.is_some())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.actions.is_empty()
     }

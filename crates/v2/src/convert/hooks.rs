@@ -34,6 +34,12 @@ const BEFORE_ANYTHING: &str = "# Read by the runner's shell before anything runs
 const MIGRATE: &str =
     "# Brings the database to what the sources expect. Safe to run again.\numask 002\n";
 
+const POST_DEPLOY: &str = "# Called by the runner once the application answers. What fails here is said, and the application goes on.\n";
+/// Where the scripts of lifecycle hooks are.
+pub(crate) const LIFECYCLE: &str = ".s2i/lifecycle";
+const POST_START: &str = "# The workload's postStart hook, which begins as the application does: what fails here ends the container.\n# What it says goes to the container's log, as far as it can be reached.\nif [ -w /proc/1/fd/1 ]; then\n    exec > /proc/1/fd/1 2>&1\nfi\n# V2 called it when the server was started. A minute is enough for that, and nothing is lost by going on.\nfor _ in {1..60}; do\n    if (exec 3<> \"/dev/tcp/127.0.0.1/${PORT:-8080}\") 2> /dev/null; then\n        break\n    fi\n    sleep 1\ndone\n";
+const PRE_STOP: &str = "# The workload's preStop hook, before the application is told to end.\nif [ -w /proc/1/fd/1 ]; then\n    exec > /proc/1/fd/1 2>&1\nfi\n";
+
 pub(super) fn hooks(draft: &mut Draft<'_>, analysis: &Analysis, renames: &[(String, String)]) {
     let (facts, options) = (&analysis.facts, &analysis.options);
     let mut pieces = carry_all(draft, &facts.hooks, options, renames);
@@ -87,6 +93,37 @@ pub(super) fn hooks(draft: &mut Draft<'_>, analysis: &Analysis, renames: &[(Stri
     for (name, write, head, pieces, why) in of_pieces {
         if !pieces.is_empty() {
             write(draft, name, &format!("{head}\n{}", pieces.join("\n")), why);
+        }
+    }
+    if !pieces.post_deploy.is_empty() {
+        script(
+            draft,
+            "post_deploy",
+            &format!("{POST_DEPLOY}\n{}", pieces.post_deploy.join("\n")),
+            "what V2's post_deploy hook did once the application was up",
+        );
+    }
+    for (name, head, pieces, why) in [
+        (
+            "post_start",
+            POST_START,
+            &pieces.post_start,
+            "what V2's post_start hooks did; manifests make a postStart hook of it",
+        ),
+        (
+            "pre_stop",
+            PRE_STOP,
+            &pieces.pre_stop,
+            "what V2's pre_stop hooks did; manifests make a preStop hook of it",
+        ),
+    ] {
+        if !pieces.is_empty() {
+            draft.create(
+                &format!("{LIFECYCLE}/{name}"),
+                format!("#!/bin/bash\n{head}\n{}", pieces.join("\n")),
+                true,
+                why,
+            );
         }
     }
     build_env(draft, analysis);

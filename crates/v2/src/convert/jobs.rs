@@ -38,10 +38,12 @@ pub(super) fn jobs(draft: &mut Draft<'_>, analysis: &Analysis, renames: &[(Strin
             let Some(content) = draft.tree.content(&path) else {
                 continue;
             };
+            let is_program =
+                name.contains('/') && draft.tree.file(&path).is_some_and(|file| file.executable);
             draft.create(
                 &format!("{to}/{name}"),
                 content.to_owned(),
-                false,
+                is_program,
                 "it lies beside the jobs, and is none",
             );
         }

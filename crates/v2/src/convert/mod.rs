@@ -21,8 +21,9 @@ pub use plan::{Plan, plan};
 pub use runner::RunnerFile;
 pub use write::{Written, apply_in_place, check_in_place, write_out};
 
-pub(crate) use carry::hook_target;
+pub(crate) use carry::{hook_target, lifecycle};
 pub(crate) use environment::environment_sets;
+pub(crate) use hooks::LIFECYCLE;
 
 pub(crate) use record::{RECORD, recorded_name, recorded_needs, recorded_options};
 pub(crate) use runner::{command as runner_command, old_runner};

@@ -57,7 +57,7 @@ pub fn plan(
     server::server(&mut draft, analysis);
     hooks::hooks(&mut draft, analysis, &renames);
     jobs::jobs(&mut draft, analysis, &renames);
-    runner::scripts(&mut draft, options.runner);
+    runner::scripts(&mut draft, options)?;
     if RunnerFile::is_needed(tree, options) {
         let Some(file) = runner_file else {
             return Err(V2Error::NoRunner {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::draft::{Draft, Reason};
+use super::scripts::quote;
 use crate::options::Runner;
 use crate::{Options, Tree, V2Error};
 
@@ -121,20 +122,61 @@ pub(crate) fn old_runner(text: &str) -> Option<bool> {
     )
 }
 
-pub(super) fn scripts(draft: &mut Draft<'_>, runner: Runner) {
-    let (assemble, run) = match runner {
+/// How a build installs the runner with pip.
+fn installing(tree: &Tree, options: &Options) -> Result<String, V2Error> {
+    let Some(requirement) = &options.runner_requirement else {
+        return Ok("pip install --no-cache-dir openshifter_image\n".to_owned());
+    };
+    let file = requirement.strip_prefix("./").unwrap_or(requirement);
+    let is_file = !requirement.contains("://")
+        && (requirement.starts_with("./") || file.ends_with(".whl") || file.contains('/'));
+    if !is_file {
+        return Ok(format!(
+            "pip install --no-cache-dir {}\n",
+            quote(requirement)
+        ));
+    }
+    if !tree.is_file(file) {
+        return Err(V2Error::Option {
+            option: "--runner-requirement",
+            reason: format!("there is no file {file} in the tree"),
+        });
+    }
+    // Sources are in the first place, and in the second one when an image is built on by itself.
+    Ok(format!(
+        "wheel={}\nfor place in /tmp/src \"${{S2I_SOURCE_PATH:-/opt/app-root/src}}\"; do\n    if [ -f \"$place/$wheel\" ]; then\n        pip install --no-cache-dir \"$place/$wheel\"\n        break\n    fi\ndone\n",
+        quote(file)
+    ))
+}
+
+pub(super) fn scripts(draft: &mut Draft<'_>, options: &Options) -> Result<(), V2Error> {
+    let (assemble, run) = match options.runner {
         Runner::Vendored => (
             "#!/bin/bash\n# Hands the build over to the action-hook runner, which calls the builder's own assemble between the hooks.\nset -e\nrunner=.s2i/runner/openshifter-image\nfor place in /tmp/src \"${S2I_SOURCE_PATH:-/opt/app-root/src}\"; do\n    if [ -f \"$place/$runner\" ]; then\n        [ -x \"$place/$runner\" ] || chmod +x \"$place/$runner\"\n        exec \"$place/$runner\" assemble \"$@\"\n    fi\ndone\necho \"ERROR: $runner is not part of the source.\" >&2\nexit 1\n".to_owned(),
             "#!/bin/bash\n# Hands the start over to the action-hook runner, which becomes the application.\nexec \"${S2I_SOURCE_PATH:-/opt/app-root/src}/.s2i/runner/openshifter-image\" run \"$@\"\n".to_owned(),
         ),
         Runner::Pip => (
-            "#!/bin/bash\n# Installs the action-hook runner, and hands the build over to it.\nset -e\npip install --no-cache-dir openshifter_image\nexec openshifter-image assemble \"$@\"\n".to_owned(),
+            format!(
+                "#!/bin/bash\n# Installs the action-hook runner, and hands the build over to it.\nset -e\n{}exec openshifter-image assemble \"$@\"\n",
+                installing(draft.tree, options)?
+            ),
             "#!/bin/bash\n# Hands the start over to the action-hook runner, which becomes the application.\nexec openshifter-image run \"$@\"\n".to_owned(),
         ),
         Runner::Image => (
             "#!/bin/bash\n# Hands the build over to the builder image's action-hook runner.\nexec openshifter-image assemble \"$@\"\n".to_owned(),
             "#!/bin/bash\n# Hands the start over to the builder image's action-hook runner, which becomes the application.\nexec openshifter-image run \"$@\"\n".to_owned(),
         ),
+    };
+    // Only a runner that stays can call a hook once the application answers.
+    let run = if draft.has(".s2i/action_hooks/post_deploy") {
+        run.replace("openshifter-image\" run", "openshifter-image\" --init run")
+            .replace("openshifter-image run", "openshifter-image --init run")
+            .replace(
+                ", which becomes the application.",
+                ", which stays as process 1 and calls post_deploy.",
+            )
+    } else {
+        run
     };
     for (path, text, why) in [
         (
@@ -163,4 +205,5 @@ pub(super) fn scripts(draft: &mut Draft<'_>, runner: Runner) {
             draft.create(path, text, true, why);
         }
     }
+    Ok(())
 }

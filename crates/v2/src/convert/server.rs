@@ -69,6 +69,18 @@ fn mod_wsgi(tree: &Tree, analysis: &Analysis, entry: &str) -> String {
         "\nargs=(\n    --log-to-terminal\n    --port \"${{PORT:-8080}}\"\n    --processes \"${{WSGI_PROCESSES:-2}}\"\n    --threads \"${{WSGI_THREADS:-{}}}\"\n    # The router ends TLS and says so in these headers.\n    --trust-proxy-header X-Forwarded-For\n    --trust-proxy-header X-Forwarded-Port\n    --trust-proxy-header X-Forwarded-Proto\n    # The folders that V2 had on sys.path, in its order.\n",
         threads(&analysis.options)
     ));
+    if analysis
+        .facts
+        .markers
+        .iter()
+        .any(|marker| marker == "enable_public_server_status")
+    {
+        // Before the folders, whose comment stands above them.
+        text = text.replace(
+            "    # The router ends TLS",
+            "    # The marker enable_public_server_status asked for it.\n    --server-status\n    # The router ends TLS",
+        );
+    }
     for folder in paths(tree) {
         match folder {
             "" => text.push_str("    --python-path \"$PWD\"\n"),
@@ -81,6 +93,13 @@ fn mod_wsgi(tree: &Tree, analysis: &Analysis, entry: &str) -> String {
             "\n# A folder that is not there would answer 403 in the application's place.\nif [ -d {root} ]; then\n    args+=(--url-alias {url} {root})\nfi\n",
             root = quote(&root),
             url = quote(&url)
+        ));
+    }
+    for alias in crate::findings::tree::htaccess::aliases(tree) {
+        text.push_str(&format!(
+            "\n# A rule of .htaccess.\nargs+=(--url-alias {} {})\n",
+            quote(&alias.url),
+            quote(&alias.place)
         ));
     }
     if let Some(ask) = ask_django(analysis) {

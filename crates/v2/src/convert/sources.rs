@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::draft::{Draft, Reason};
 use crate::V2Error;
 use crate::analysis::Analysis;
+use crate::facts::REQUIREMENTS;
 use crate::findings::python::stdlib_shadow;
 use crate::findings::tree::requirements::rewrite;
 use crate::findings::{Finding, Remedy, edits_of, in_order};
@@ -117,37 +118,48 @@ fn reason(finding: &Finding) -> String {
     }
 }
 
-/// `requirements.txt`.
+/// `requirements.txt`, and the files that it names.
 pub(super) fn requirements(draft: &mut Draft<'_>, analysis: &Analysis) {
-    let (text, notes) = rewrite(draft.tree, &analysis.facts, &analysis.options);
-    if text.is_empty() {
-        return;
+    let (texts, notes) = rewrite(draft.tree, &analysis.facts, &analysis.options);
+    for (path, text) in texts {
+        let is_root = path == REQUIREMENTS;
+        if text.is_empty() && !draft.tree.is_file(&path) {
+            continue;
+        }
+        let mut reasons: Vec<Reason> = notes
+            .iter()
+            .filter_map(|note| {
+                let Remedy::Convert(does) = &note.finding.remedy else {
+                    return None;
+                };
+                let of_file = note.finding.path.as_deref() == Some(path.as_str());
+                // What is said of another file is done here, where all is added.
+                let elsewhere = is_root
+                    && !analysis
+                        .facts
+                        .dependencies
+                        .files
+                        .iter()
+                        .any(|file| note.finding.path.as_deref() == Some(file.as_str()));
+                (of_file || elsewhere).then(|| Reason {
+                    rule: "requirements",
+                    line: note.finding.line.filter(|_| of_file),
+                    text: format!("{}: {does}", note.finding.what),
+                })
+            })
+            .collect();
+        if is_root {
+            let before = draft.tree.text(&path).unwrap_or_default();
+            let added: Vec<&str> = text
+                .lines()
+                .filter(|line| !before.lines().any(|old| old == *line))
+                .collect();
+            reasons.push(Reason {
+                rule: "requirements",
+                line: None,
+                text: format!("what the builder installs: {}", added.join(", ")),
+            });
+        }
+        draft.put(&path, text, reasons);
     }
-    let mut reasons: Vec<Reason> = notes
-        .into_iter()
-        .filter(|note| matches!(note.finding.remedy, Remedy::Convert(_)))
-        .map(|note| Reason {
-            rule: "requirements",
-            line: note.finding.line,
-            text: format!(
-                "{}: {}",
-                note.finding.what,
-                match &note.finding.remedy {
-                    Remedy::Convert(does) => does.as_str(),
-                    _ => "",
-                }
-            ),
-        })
-        .collect();
-    let before = draft.tree.text("requirements.txt").unwrap_or_default();
-    let added: Vec<&str> = text
-        .lines()
-        .filter(|line| !before.lines().any(|old| old == *line))
-        .collect();
-    reasons.push(Reason {
-        rule: "requirements",
-        line: None,
-        text: format!("what the builder installs: {}", added.join(", ")),
-    });
-    draft.put("requirements.txt", text, reasons);
 }

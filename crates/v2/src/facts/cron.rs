@@ -14,7 +14,7 @@ pub struct CronCategory {
     pub category: String,
     /// Names of what V2 ran.
     pub jobs: Vec<String>,
-    /// Names of what lies beside the jobs.
+    /// Names of what lies beside the jobs, and paths of what is in folders there.
     pub data: Vec<String>,
     /// When a CronJob runs them. V2 promised no exact time, so minute and hour come from the application's name.
     pub schedule: String,
@@ -62,6 +62,13 @@ pub(super) fn cron(tree: &Tree, name: &str) -> Vec<CronCategory> {
                     data.push(file.to_owned());
                 }
             }
+            // Folders are no jobs, and jobs use what is in them.
+            data.extend(
+                tree.below(&folder)
+                    .filter_map(|(path, _)| path.get(folder.len() + 1..))
+                    .filter(|name| name.contains('/') && tree.is_file(&format!("{folder}/{name}")))
+                    .map(str::to_owned),
+            );
             (!jobs.is_empty()).then(|| CronCategory {
                 category: (*category).to_owned(),
                 jobs,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::options::Options;
 use crate::python::Py;
 use crate::tree::Tree;
 
@@ -57,10 +58,14 @@ pub struct SetupPy {
 /// What the application needs installed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Dependencies {
-    /// The file that V2's pip read.
+    /// The file that the builder's pip reads, if it is there.
     pub requirements_file: Option<String>,
-    /// What is in it.
+    /// What is in it, and in the files that it names.
     pub requirements: Vec<Requirement>,
+    /// What files of constraints hold: versions of what something else requires.
+    pub constraints: Vec<Requirement>,
+    /// All these files, in the order in which pip reads them.
+    pub files: Vec<String>,
     /// `setup.py`.
     pub setup_py: Option<SetupPy>,
 }
@@ -98,17 +103,75 @@ pub(crate) fn normal_name(name: &str) -> String {
     normal
 }
 
-pub(super) fn dependencies(tree: &Tree) -> Dependencies {
-    let file = "requirements.txt";
-    let requirements = tree
-        .text(file)
-        .map(|text| parse_requirements(&text, file))
-        .unwrap_or_default();
-    Dependencies {
-        requirements_file: tree.is_file(file).then(|| file.to_owned()),
-        requirements,
+/// The file that the builder reads.
+pub(crate) const REQUIREMENTS: &str = "requirements.txt";
+
+/// How deep files of requirements may name each other.
+const DEPTH: usize = 8;
+
+pub(super) fn dependencies(tree: &Tree, options: &Options) -> Dependencies {
+    let mut found = Dependencies {
+        requirements_file: tree.is_file(REQUIREMENTS).then(|| REQUIREMENTS.to_owned()),
         setup_py: setup_py(tree),
+        ..Dependencies::default()
+    };
+    found.read(tree, REQUIREMENTS, false, DEPTH);
+    if let Some(file) = &options.requirements {
+        found.read(tree, file, false, DEPTH);
     }
+    found
+}
+
+impl Dependencies {
+    /// Reads a file and those that it names. What is out of the tree is nobody's.
+    fn read(&mut self, tree: &Tree, path: &str, is_constraints: bool, depth: usize) {
+        if depth == 0 || self.files.iter().any(|known| known == path) {
+            return;
+        }
+        let Some(text) = tree.text(path) else {
+            return;
+        };
+        self.files.push(path.to_owned());
+        for one in parse_requirements(&text, path) {
+            let named = named_file(&one);
+            if is_constraints {
+                self.constraints.push(one);
+            } else {
+                self.requirements.push(one);
+            }
+            if let Some((file, constrains)) = named {
+                self.read(tree, &file, is_constraints || constrains, depth - 1);
+            }
+        }
+    }
+}
+
+/// The file that a line `-r FILE` or `-c FILE` names, as a path in the tree, and whether it holds constraints.
+pub(crate) fn named_file(one: &Requirement) -> Option<(String, bool)> {
+    let (rest, constrains) = [
+        ("--requirement", false),
+        ("--constraint", true),
+        ("-r", false),
+        ("-c", true),
+    ]
+    .iter()
+    .find_map(|(option, constrains)| Some((one.text.strip_prefix(option)?, *constrains)))?;
+    let file = rest.trim_start_matches(['=', ' ', '\t']).trim();
+    if file.is_empty() || file.starts_with('/') || file.contains("://") {
+        return None;
+    }
+    let mut parts: Vec<&str> = one.path.split('/').collect();
+    parts.pop();
+    for part in file.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some((parts.join("/"), constrains))
 }
 
 pub(crate) fn parse_requirements(text: &str, path: &str) -> Vec<Requirement> {

@@ -15,10 +15,20 @@ pub(crate) const SOURCE_DIR: &str = "/opt/app-root/src/";
 
 pub(crate) fn discover(tree: &Tree, options: &Options) -> Result<Facts, V2Error> {
     refuse_what_is_no_application(tree, options)?;
+    if let Some(file) = options
+        .requirements
+        .as_ref()
+        .filter(|file| !tree.is_file(file))
+    {
+        return Err(V2Error::Option {
+            option: "--requirements",
+            reason: format!("there is no file {file}"),
+        });
+    }
     let name = options.name.clone().unwrap_or_else(|| name_of(tree));
     let (cartridge, cartridge_signs) = cartridge::cartridge(tree, options);
     let is_python = cartridge == Cartridge::Python;
-    let dependencies = dependencies::dependencies(tree);
+    let dependencies = dependencies::dependencies(tree, options);
     let entry = if is_python {
         entry::entry(tree, options)?
     } else {
@@ -52,6 +62,12 @@ pub(crate) fn discover(tree: &Tree, options: &Options) -> Result<Facts, V2Error>
             Framework::Wsgi
         }
     });
+    if is_python && found.is_none() && options.database == DatabaseChoice::Service {
+        return Err(V2Error::Option {
+            option: "--database",
+            reason: "`service` rewrites the settings of Django, and there are none here: leave it out, and give what the application reads its database from".to_owned(),
+        });
+    }
     data_dir.needed = options.database == DatabaseChoice::Keep || options.data_dir.is_some();
     let markers = markers(tree);
     let scaled = options
@@ -205,6 +221,12 @@ fn name_of(tree: &Tree) -> String {
         .collect();
     label.truncate(40);
     let label = label.trim_matches('-').to_owned();
+    // Services refuse a name that begins with a digit.
+    let label = if label.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("app-{label}")
+    } else {
+        label
+    };
     if is_dns_label(&label) {
         label
     } else {

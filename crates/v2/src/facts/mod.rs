@@ -20,7 +20,9 @@ pub use model::{
     DataDir, Facts, Framework, Media, Project, PythonLevel, SettingsFile, StaticFiles,
 };
 
-pub(crate) use dependencies::{normal_name, parse_requirements, requirement};
+pub(crate) use dependencies::{
+    REQUIREMENTS, named_file, normal_name, parse_requirements, requirement,
+};
 pub(crate) use discover::is_prose;
 pub(crate) use discover::{SOURCE_DIR, discover, image_environment};
 pub(crate) use entry::candidates as entry_candidates;

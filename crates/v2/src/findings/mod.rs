@@ -4,6 +4,7 @@ pub(crate) mod python;
 pub(crate) mod tree;
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
@@ -180,6 +181,7 @@ pub(crate) struct FileContext<'a> {
     calls: OnceCell<Vec<Call<'a>>>,
     imports: OnceCell<Vec<Import<'a>>>,
     assignments: OnceCell<Vec<Assign<'a>>>,
+    elsewhere: OnceCell<BTreeSet<String>>,
 }
 
 impl<'a> FileContext<'a> {
@@ -201,6 +203,31 @@ impl<'a> FileContext<'a> {
             .filter(|assign| assign.name == name)
             .copied()
             .collect()
+    }
+
+    /// Names that the other files of the settings assign.
+    fn assigned_elsewhere(&self) -> &BTreeSet<String> {
+        self.elsewhere.get_or_init(|| {
+            let mut names = BTreeSet::new();
+            for other in self
+                .facts
+                .project
+                .iter()
+                .flat_map(|project| &project.settings)
+            {
+                if other.path == self.py.path {
+                    continue;
+                }
+                let py = self
+                    .tree
+                    .content(&other.path)
+                    .and_then(|content| Py::parse(&other.path, content));
+                if let Some(py) = py {
+                    names.extend(py.assignments().iter().map(|one| one.name.to_owned()));
+                }
+            }
+            names
+        })
     }
 
     fn add(&self, finding: Finding) {
@@ -311,7 +338,7 @@ impl Business {
 impl Sieve {
     /// The expressions of all rules. A test compiles them, so they do compile.
     pub(crate) fn new() -> Option<Self> {
-        let mut all = vec!["OPENSHIFT_|environ|getenv"];
+        let mut all = vec!["OPENSHIFT_|environ|getenv|decouple"];
         for rule in python::RULES {
             if let Check::Python { needle, .. } = rule.check {
                 all.push(needle);
@@ -356,6 +383,7 @@ pub(crate) fn of_file(
         calls: OnceCell::new(),
         imports: OnceCell::new(),
         assignments: OnceCell::new(),
+        elsewhere: OnceCell::new(),
     };
     for (at, rule) in python::RULES.iter().enumerate() {
         // Whether a file parses is known once it was parsed.
@@ -377,18 +405,20 @@ pub(crate) fn of_tree(
     options: &Options,
     variables: &[Variable],
 ) -> Vec<Finding> {
-    let found = std::cell::RefCell::new(Vec::new());
-    let context = TreeContext {
-        tree,
-        facts,
-        options,
-        variables,
-        found: &found,
-    };
-    for rule in tree::RULES {
+    crate::analysis::one_by_one(tree::RULES, |rule| {
+        let found = std::cell::RefCell::new(Vec::new());
         if let Check::Tree(check) = rule.check {
-            check(&context);
+            check(&TreeContext {
+                tree,
+                facts,
+                options,
+                variables,
+                found: &found,
+            });
         }
-    }
-    found.into_inner()
+        found.into_inner()
+    })
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -7,7 +7,7 @@ use super::draft::{Component, Draft};
 use super::environment::Environment;
 use super::model::{Input, InputValue, Stage};
 use super::options::Workload;
-use super::pods::{NO_IMAGE, Timing, probe, resources, security};
+use super::pods::{NO_IMAGE, PULL, Timing, probe, resources, security};
 use super::workload::{Follows, Hook, Parts, workload};
 use crate::needs::Migration;
 
@@ -37,6 +37,7 @@ pub(super) fn container(draft: &Draft<'_>, name: &str, env: &Environment) -> Val
     let mut container = json!({
         "name": name,
         "image": NO_IMAGE,
+        "imagePullPolicy": PULL,
         "resources": resources(draft.needs.memory_mb),
         "securityContext": security(draft.options),
     });
@@ -122,16 +123,20 @@ pub(super) fn add(draft: &mut Draft<'_>, env: &Environment) {
     );
     let at = draft.add(Stage::Application, object);
     if needs.claim.is_none() {
-        draft.input(
-            Input::preset(
-                "REPLICAS",
-                &["replicas"],
-                replicas.to_string(),
-                "How many pods",
-            )
-            .number()
-            .at(at, "/spec/replicas"),
-        );
+        let mut input = Input::preset(
+            "REPLICAS",
+            &["replicas"],
+            replicas.to_string(),
+            "How many pods",
+        )
+        .number()
+        .at(at, "/spec/replicas");
+        if needs.scaled
+            && let Some(scaler) = scaler(draft, replicas)
+        {
+            input = input.at(scaler, "/spec/minReplicas");
+        }
+        draft.input(input);
     } else if needs.scaled {
         draft.note("V2 scaled the application; with a claim it runs in one pod, and `convert --database service` lets it scale");
     }
@@ -149,6 +154,51 @@ pub(super) fn add(draft: &mut Draft<'_>, env: &Environment) {
             needs.runner
         ));
     }
+}
+
+/// V2 scaled by itself, between what `rhc` was told; here a cluster does so by the time that pods work.
+fn scaler(draft: &mut Draft<'_>, replicas: u32) -> Option<usize> {
+    let options = draft.options;
+    if options.old_cluster {
+        draft.note("V2 scaled the application by itself; on this cluster `oc autoscale` does, once pods request CPU");
+        return None;
+    }
+    let name = draft.needs.name.as_str();
+    let most = replicas.saturating_mul(2).max(4);
+    let (version, kind) = match options.workload {
+        Workload::Deployment => ("apps/v1", "Deployment"),
+        Workload::DeploymentConfig => ("apps.openshift.io/v1", "DeploymentConfig"),
+    };
+    let metadata = draft.metadata(name, Component::Application);
+    let at = draft.add(
+        Stage::Application,
+        json!({
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": metadata,
+            "spec": {
+                "minReplicas": replicas,
+                "maxReplicas": most,
+                "scaleTargetRef": {"apiVersion": version, "kind": kind, "name": name},
+                // A value, and no share of a request: pods request no CPU.
+                "metrics": [{"type": "Resource", "resource": {
+                    "name": "cpu",
+                    "target": {"type": "AverageValue", "averageValue": "400m"},
+                }}],
+            },
+        }),
+    );
+    draft.input(
+        Input::preset(
+            "MAX_REPLICAS",
+            &["maxReplicas"],
+            most.to_string(),
+            "How many pods at most, when they have much to do",
+        )
+        .number()
+        .at(at, "/spec/maxReplicas"),
+    );
+    Some(at)
 }
 
 /// The pod template, and what a DeploymentConfig runs before the pods.
@@ -187,6 +237,14 @@ fn pods(draft: &Draft<'_>, env: &Environment) -> (Value, Option<Hook>) {
                 failures: 120,
             };
             app["startupProbe"] = probe(&command, timing);
+        }
+    }
+    for (key, script) in [
+        ("postStart", &needs.lifecycle.post_start),
+        ("preStop", &needs.lifecycle.pre_stop),
+    ] {
+        if let Some(script) = script {
+            app["lifecycle"][key] = json!({"exec": {"command": [needs.runner, "exec", script]}});
         }
     }
     let labels = draft.labels(&needs.name, Component::Application);

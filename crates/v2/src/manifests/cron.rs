@@ -18,7 +18,8 @@ pub(super) fn add(draft: &mut Draft<'_>, env: &Environment) {
     for cron in &needs.cron {
         let name = name(&needs.name, &cron.category);
         let mut job = container(draft, "jobs", env);
-        job["command"] = json!([needs.runner, "jobs", cron.category]);
+        // In V2 a job that failed did not stop the next.
+        job["command"] = json!([needs.runner, "jobs", cron.category, "--keep-going"]);
         let (volumes, _) = volumes(draft);
         let mut spec = json!({
             "automountServiceAccountToken": false,

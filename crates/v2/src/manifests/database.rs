@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::draft::{Component, Draft};
 use super::model::{Input, InputValue, Stage};
-use super::pods::{NO_IMAGE, Timing, probe, resources, security};
+use super::pods::{NO_IMAGE, PULL, Timing, probe, resources, security};
 use super::workload::{Follows, Parts, workload};
 use crate::Needs;
 use crate::facts::DatabaseKind;
@@ -54,6 +54,16 @@ fn identifier(name: &str) -> String {
     } else {
         name
     }
+}
+
+/// The name of the database where it is not the application's.
+pub(super) fn renamed(needs: &Needs) -> Option<String> {
+    needs
+        .databases
+        .iter()
+        .find(|database| database.kind == DatabaseKind::Postgresql)
+        .map(|database| identifier(&database.database))
+        .filter(|name| *name != needs.name)
 }
 
 pub(super) fn add(draft: &mut Draft<'_>) {
@@ -200,6 +210,7 @@ fn postgresql(draft: &mut Draft<'_>, database: &NeedsDatabase) {
             "containers": [{
                 "name": "postgresql",
                 "image": NO_IMAGE,
+                "imagePullPolicy": PULL,
                 "env": env,
                 "ports": [{"name": "postgresql", "containerPort": 5432, "protocol": "TCP"}],
                 "readinessProbe": probe(&[check], ready),

@@ -13,10 +13,12 @@ const TOKEN_LENGTH: usize = 64;
 
 /// Names that inputs of other things have.
 const TAKEN: &[&str] = &[
+    "APP_UUID",
     "BUILDER",
     "BUILDER_NAMESPACE",
     "DATABASE_VOLUME_CAPACITY",
     "HOST",
+    "MAX_REPLICAS",
     "MEMORY_LIMIT",
     "REPLICAS",
     "SECRET_TOKEN",
@@ -37,6 +39,10 @@ fn name(draft: &Draft<'_>) -> String {
 pub(super) fn add(draft: &mut Draft<'_>) -> Environment {
     let name = name(draft);
     let (mut list, mut secrets, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    // V2 named the database after the application, and settings rely on it.
+    if let Some(database) = database::renamed(draft.needs) {
+        list.push(json!({"name": "OPENSHIFT_APP_NAME", "value": database}));
+    }
     for variable in &draft.needs.variables {
         let from = match &variable.source {
             Some(Source::Value { value }) => {
@@ -134,7 +140,11 @@ fn token(key: &str, generated: bool) -> Input {
         &name,
         &["secrets", &name],
         value,
-        "The application's secret; V2's value (`rhc env`) keeps sessions valid",
+        if key == "app-uuid" {
+            "The application's id, which never changes; V2's value (`rhc env`) keeps what was made with it"
+        } else {
+            "The application's secret; V2's value (`rhc env`) keeps sessions valid"
+        },
     )
     .secret()
 }

@@ -25,6 +25,7 @@ mod cron;
 mod database;
 mod draft;
 mod environment;
+mod live;
 mod model;
 mod options;
 mod plain;

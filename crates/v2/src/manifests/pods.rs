@@ -8,6 +8,10 @@ use super::options::ManifestOptions;
 /// for an image of that name.
 pub(super) const NO_IMAGE: &str = " ";
 
+/// Triggers put images there by their digest, which never change. A cluster would choose by what stands there first, and again when a
+/// manifest is applied again: a roll-out for nothing.
+pub(super) const PULL: &str = "IfNotPresent";
+
 /// What the `restricted` constraints of OpenShift and the restricted standard of Kubernetes ask of a container. User and group are the
 /// cluster's choice.
 pub(super) fn security(options: &ManifestOptions) -> Value {

@@ -44,6 +44,36 @@ impl Values {
         self.0.insert(name.into(), value);
     }
 
+    /// A file of values with lines for these ones at its end. It holds secrets.
+    pub fn added_to(&self, text: &str, names: &[&str]) -> SecretString {
+        let mut text = text.to_owned();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for name in names {
+            if let Some(value) = self.get(name) {
+                text.push_str(&format!("{name}={}\n", value.expose_secret()));
+            }
+        }
+        SecretString::from(text)
+    }
+
+    /// These values, and those of another one where there are none here.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        for (name, value) in other.0 {
+            self.0.entry(name).or_insert(value);
+        }
+        self
+    }
+
+    /// Only those that something has a place for.
+    #[must_use]
+    pub fn known_to(mut self, manifests: &super::Manifests) -> Self {
+        self.0.retain(|name, _| manifests.input(name).is_some());
+        self
+    }
+
     /// Whether that value was given. An empty one was not.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
 
 use super::syntax::{Py, visit};
-use super::view::children;
+use super::view::{Call, children};
 
 /// What happens when the variable is not set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -31,20 +31,33 @@ pub(crate) struct EnvRead<'t> {
     pub(crate) access: Access,
     pub(crate) node: Node<'t>,
     pub(crate) line: usize,
+    /// Whether the name is only the pattern of names that are put together, as in `OPENSHIFT_%s_DB_HOST`.
+    pub(crate) partial: bool,
 }
 
-/// All the variables that a file reads by a name that is written out.
+/// Whether a text is the pattern of V2's names, and none of them.
+fn is_pattern(text: &str) -> bool {
+    text.starts_with("OPENSHIFT_")
+        && (text.ends_with('_') || text.contains(['%', '{']))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "_%{}().[]!:".contains(c))
+}
+
+/// All the variables that a file reads by a name that is written out, and the patterns of those that are put together.
 pub(crate) fn env_reads<'t>(py: &'t Py<'_>) -> Vec<EnvRead<'t>> {
     let known = Known::of(py);
     let mut found: Vec<EnvRead<'t>> = Vec::new();
     let mut seen = BTreeSet::new();
     let mut add = |name: String, access: Access, node: Node<'t>, found: &mut Vec<EnvRead<'t>>| {
-        if is_name(&name) && seen.insert((node.start_byte(), name.clone())) {
+        let partial = is_pattern(&name);
+        if (is_name(&name) || partial) && seen.insert((node.start_byte(), name.clone())) {
             found.push(EnvRead {
                 name,
                 access,
                 line: py.line(node),
                 node,
+                partial,
             });
         }
     };
@@ -79,7 +92,7 @@ pub(crate) fn env_reads<'t>(py: &'t Py<'_>) -> Vec<EnvRead<'t>> {
             "string" => {
                 let text = py.text(node);
                 if text.contains("OPENSHIFT_")
-                    && let Some(value) = py.string(node)
+                    && let Some(value) = py.string(node).or_else(|| py.written(node))
                     && value.starts_with("OPENSHIFT_")
                     && !found
                         .iter()
@@ -117,6 +130,8 @@ fn is_written(node: Node<'_>) -> bool {
 struct Known {
     environs: BTreeSet<String>,
     getenvs: BTreeSet<String>,
+    /// Objects of django-environ: functions that fail without the variable.
+    envs: BTreeSet<String>,
     /// Functions of the file that read the variable whose name they are given, and what they do without it.
     helpers: Vec<(String, Access)>,
 }
@@ -127,6 +142,7 @@ impl Known {
             // A bare `environ` is the request's in WSGI applications, unless it was imported.
             environs: ["os.environ"].map(str::to_owned).into(),
             getenvs: ["os.getenv"].map(str::to_owned).into(),
+            envs: BTreeSet::new(),
             helpers: Vec::new(),
         };
         for import in py.imports() {
@@ -140,7 +156,28 @@ impl Known {
                         };
                     }
                 }
+                Some("decouple") => {
+                    for name in import.names.iter().filter(|name| name.name == "config") {
+                        known.envs.insert(name.known_as().to_owned());
+                    }
+                }
+                Some("environ") => {
+                    for name in import.names.iter().filter(|name| name.name == "Env") {
+                        known.envs.insert(format!("{}()", name.known_as()));
+                    }
+                }
                 None => {
+                    for name in &import.names {
+                        match name.name.as_str() {
+                            "decouple" => {
+                                known.envs.insert(format!("{}.config", name.known_as()));
+                            }
+                            "environ" => {
+                                known.envs.insert(format!("{}.Env()", name.known_as()));
+                            }
+                            _ => {}
+                        }
+                    }
                     for name in import.names.iter().filter(|name| name.name == "os") {
                         known
                             .environs
@@ -156,6 +193,13 @@ impl Known {
                 && known.is_environ(py, value)
             {
                 known.environs.insert(assign.name.to_owned());
+            }
+            // `env = environ.Env(…)`
+            if let Some(value) = assign.value
+                && let Some(call) = py.call(value)
+                && known.envs.contains(&format!("{}()", call.name))
+            {
+                known.envs.insert(assign.name.to_owned());
             }
         }
         known.find_helpers(py);
@@ -224,6 +268,9 @@ impl Known {
 
     fn read_by_call(&self, py: &Py<'_>, node: Node<'_>) -> Option<(String, Access)> {
         let call = py.call(node)?;
+        if let Some(address) = self.of_environ(py, &call) {
+            return Some(address);
+        }
         let name = py.string(*call.positional.first()?)?;
         let has_default = call.positional.len() > 1
             || call
@@ -261,5 +308,37 @@ impl Known {
                 *access
             },
         ))
+    }
+
+    /// `config('X')` of decouple, `env('X')`, `env.bool('X')` and `env.db()` of django-environ.
+    fn of_environ(&self, py: &Py<'_>, call: &Call<'_>) -> Option<(String, Access)> {
+        let function = match py.call(call.function) {
+            // `environ.Env()('X')`
+            Some(made) => format!("{}()", made.name),
+            None => call.name.clone(),
+        };
+        let method = if self.envs.contains(&function) {
+            ""
+        } else {
+            let (object, method) = function.rsplit_once('.')?;
+            self.envs.contains(object).then_some(method)?
+        };
+        if ["read_env", "Env", "prefixed"].contains(&method) {
+            return None;
+        }
+        let has_default = call.positional.len() > 1 || call.keyword("default").is_some();
+        let access = if has_default {
+            Access::Default
+        } else {
+            Access::Required
+        };
+        let name = match (call.positional.first(), method) {
+            (Some(first), _) => py.string(*first)?,
+            (None, "db" | "db_url") => "DATABASE_URL".to_owned(),
+            (None, "cache" | "cache_url") => "CACHE_URL".to_owned(),
+            (None, "email" | "email_url") => "EMAIL_URL".to_owned(),
+            _ => return None,
+        };
+        Some((name, access))
     }
 }

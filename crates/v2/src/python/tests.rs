@@ -159,6 +159,36 @@ fn reads_of_the_environment_are_found() {
     "#);
 }
 
+#[test]
+fn reads_of_names_that_are_put_together_and_of_libraries_are_found() {
+    use super::env::env_reads;
+    let source = b"import os\nfrom decouple import config\nimport decouple as d\nimport environ\nfrom environ import Env\nA = os.environ['OPENSHIFT_%s_DB_HOST' % kind]\nB = os.environ.get('OPENSHIFT_' + kind)\nC = os.environ[f'OPENSHIFT_{kind}_IP']\nD = os.environ['OPENSHIFT_{0}_PORT'.format(kind)]\nE = config('E')\nF = d.config('F', default='x')\nenv = environ.Env(DEBUG=(bool, False))\nG = env('G')\nH = env.bool('H', default=False)\nI = environ.Env()('I')\nJ = env.db()\nenv.read_env('.env')\nK = Env()\nL = K.str('L')\nM = other.config('M')\n";
+    let py = Py::parse("x.py", source).expect("it parses");
+    let found: Vec<String> = env_reads(&py)
+        .into_iter()
+        .map(|read| {
+            let partial = if read.partial { " partial" } else { "" };
+            format!("{} {:?} {}{partial}", read.name, read.access, read.line)
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "OPENSHIFT_%s_DB_HOST Mentioned 6 partial",
+            "OPENSHIFT_ Mentioned 7 partial",
+            "OPENSHIFT_{kind}_IP Mentioned 8 partial",
+            "OPENSHIFT_{0}_PORT Mentioned 9 partial",
+            "E Required 10",
+            "F Default 11",
+            "G Required 13",
+            "H Default 14",
+            "I Required 15",
+            "DATABASE_URL Required 16",
+            "L Required 19",
+        ]
+    );
+}
+
 /// Pieces of Python files of both kinds, each of them whole.
 fn piece() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![

@@ -267,6 +267,13 @@ impl<'a> Py<'a> {
         }
     }
 
+    /// What stands between the quotes of a string, whatever it becomes.
+    pub(crate) fn written(&self, node: Node<'_>) -> Option<String> {
+        let text = self.text(node);
+        let start = text.find(['\'', '"'])?;
+        Some(text.get(start..)?.trim_matches(['\'', '"']).to_owned())
+    }
+
     fn one_string(&self, node: Node<'_>) -> Option<String> {
         let text = self.text(node);
         let quote = text.find(['\'', '"'])?;

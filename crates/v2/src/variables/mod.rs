@@ -2,7 +2,7 @@
 
 mod supply;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use tree_sitter::Node;
@@ -133,9 +133,10 @@ pub(crate) fn of_other_files(
     ) else {
         return;
     };
+    let python: HashSet<&str> = python.iter().map(|(path, _, _)| *path).collect();
     for (path, file) in tree.files() {
         // What a conversion writes is the answer, not the question.
-        if python.iter().any(|(known, _, _)| *known == path)
+        if python.contains(path)
             || crate::facts::is_prose(path)
             || path.starts_with(".s2i/")
             || path == "app.sh"
@@ -164,6 +165,9 @@ pub(crate) fn of_other_files(
                     only_as_host: false,
                 });
             }
+            continue;
+        }
+        if !names.is_match(&text) {
             continue;
         }
         for (at, line) in text.lines().enumerate() {

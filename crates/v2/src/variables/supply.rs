@@ -77,9 +77,15 @@ pub(super) fn supply_of(
             field("metadata.name"),
             "the pod takes the place of the gear",
         ),
-        "OPENSHIFT_GEAR_UUID" | "OPENSHIFT_APP_UUID" => {
-            (field("metadata.uid"), "the pod takes the place of the gear")
-        }
+        "OPENSHIFT_APP_UUID" => (
+            deployment(Source::Secret {
+                of: SecretOf::Application,
+                key: "app-uuid".to_owned(),
+                generated: true,
+            }),
+            "it stays the same as long as the application is there; V2's value (`rhc env`) keeps what was made with it",
+        ),
+        "OPENSHIFT_GEAR_UUID" => (field("metadata.uid"), "the pod takes the place of the gear"),
         "OPENSHIFT_GEAR_MEMORY_MB" => (
             image(&options.gear_mb.to_string()),
             "the memory limit takes the place of the gear's size",
@@ -93,9 +99,15 @@ pub(super) fn supply_of(
             ),
             "app.sh starts that entry point",
         ),
-        "OPENSHIFT_PYTHON_REQUIREMENTS_PATH" => {
-            (image("requirements.txt"), "the builder reads that file")
-        }
+        "OPENSHIFT_PYTHON_REQUIREMENTS_PATH" => (
+            image(
+                options
+                    .requirements
+                    .as_deref()
+                    .unwrap_or("requirements.txt"),
+            ),
+            "the builder reads requirements.txt, which names it where it is another file",
+        ),
         "OPENSHIFT_PYTHON_VERSION" => (
             image(&options.python.to_string()),
             "the builder image's tag decides",

@@ -413,3 +413,32 @@ pub(crate) fn listing(root: &std::path::Path) -> Vec<(String, Vec<u8>)> {
     found.sort();
     found
 }
+
+#[test]
+fn a_database_service_is_for_django() {
+    let options = Options {
+        database: openshifter_v2::DatabaseChoice::Service,
+        ..Options::default()
+    };
+    let error = World::of_fixture("flask")
+        .plan(&options)
+        .expect_err("there are no settings to rewrite");
+    assert!(
+        error.is_usage() && error.to_string().starts_with("--database: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn names_that_begin_with_a_digit_are_made_ones_that_services_may_have() {
+    let world = World::of(&[(".openshift/x", ""), ("wsgi.py", "application = 1\n")]);
+    let root = world.root.with_file_name("2048");
+    std::fs::rename(&world.root, &root).expect("it can be renamed");
+    let world = World { root, ..world };
+    assert_eq!(world.analyze(&Options::default()).facts.name, "app-2048");
+    let options = Options {
+        name: Some("2048".to_owned()),
+        ..Options::default()
+    };
+    assert!(world.plan(&options).is_err());
+}

@@ -9,6 +9,17 @@ use crate::support::World;
 
 const PYTHON: &[&str] = &["django-starter", "flask", "bottle", "wsgi", "app-py"];
 
+/// As a fixture can be converted: a service in place of a database of the settings is for Django alone.
+fn suited(name: &str, options: Options) -> Options {
+    if ["django-starter", "visitors"].contains(&name) {
+        return options;
+    }
+    Options {
+        database: DatabaseChoice::Keep,
+        ..options
+    }
+}
+
 fn choices() -> Vec<Options> {
     vec![
         Options::default(),
@@ -38,6 +49,7 @@ fn converting_the_result_changes_nothing() {
         .chain([("visitors", World::of_visitors())]);
     for (name, world) in fixtures {
         for options in choices() {
+            let options = suited(name, options);
             let result = world.convert(&options);
             let again = World {
                 folder: tempfile::tempdir().expect("a folder can be made"),
@@ -280,6 +292,44 @@ fn the_runner_comes_in_three_ways() {
             && assemble.contains("pip install --no-cache-dir openshifter_image")
             && run.contains("exec openshifter-image run")
     );
+    let world = World::of_fixture("django-starter");
+    world.write("wheels/runner.whl", "x");
+    for (requirement, expected) in [
+        (
+            "https://files.example.com/runner-0.1.0.whl",
+            "pip install --no-cache-dir https://files.example.com/runner-0.1.0.whl\n",
+        ),
+        (
+            "openshifter_image>=0.1",
+            "pip install --no-cache-dir 'openshifter_image>=0.1'\n",
+        ),
+        (
+            "./wheels/runner.whl",
+            "wheel=wheels/runner.whl\nfor place in /tmp/src ",
+        ),
+    ] {
+        let result = world.convert(&Options {
+            runner: Runner::Pip,
+            runner_requirement: Some(requirement.to_owned()),
+            ..Options::default()
+        });
+        let assemble = result.read(".s2i/bin/assemble");
+        assert!(assemble.contains(expected), "{assemble}");
+    }
+    for (runner, requirement) in [
+        (Runner::Pip, "wheels/gone.whl"),
+        (Runner::Pip, "--index-url=x"),
+        (Runner::Image, "openshifter_image"),
+    ] {
+        let error = world
+            .plan(&Options {
+                runner,
+                runner_requirement: Some(requirement.to_owned()),
+                ..Options::default()
+            })
+            .expect_err("it is refused");
+        assert!(error.is_usage(), "{error}");
+    }
     let (assemble, _, vendored) = scripts(Runner::Image);
     assert!(
         !vendored
@@ -468,8 +518,8 @@ fn the_plan_of_the_starter() {
 
     The first administrator: `oc rsh deployment/django-starter /opt/app-root/src/.s2i/runner/openshifter-image setup`.
     Migrations run in the deploy hook, before the application starts.
-    The hourly jobs are run by a CronJob at `0 * * * *`: `/opt/app-root/src/.s2i/runner/openshifter-image jobs hourly`.
-    The weekly jobs are run by a CronJob at `0 22 * * 0`: `/opt/app-root/src/.s2i/runner/openshifter-image jobs weekly`.
+    The hourly jobs are run by a CronJob at `0 * * * *`: `/opt/app-root/src/.s2i/runner/openshifter-image jobs hourly --keep-going`.
+    The weekly jobs are run by a CronJob at `0 22 * * 0`: `/opt/app-root/src/.s2i/runner/openshifter-image jobs weekly --keep-going`.
     mod_wsgi-express needs a full builder image; the minimal ones have no Apache.
     The runner is `.s2i/runner/openshifter-image`; replace the file to update it.
     "#);
@@ -479,7 +529,7 @@ fn the_plan_of_the_starter() {
 fn all_scripts_are_scripts() {
     for name in PYTHON {
         for options in choices() {
-            let result = World::of_fixture(name).convert(&options);
+            let result = World::of_fixture(name).convert(&suited(name, options));
             for action in &result.plan.actions {
                 let is_script = action.path == "app.sh"
                     || (action.path.starts_with(".s2i/bin/")

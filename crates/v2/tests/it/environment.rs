@@ -2,7 +2,7 @@
 
 use openshifter_v2::{Options, SecretOf, Source, Supply};
 
-use crate::support::World;
+use crate::support::{World, of_rule};
 
 fn supply(world: &World, name: &str) -> Supply {
     world
@@ -291,5 +291,50 @@ fn a_data_folder_with_files_is_not_hidden() {
     assert_eq!(
         needs.claim.expect("data is kept").mount_path,
         "/opt/app-root/data"
+    );
+}
+
+#[test]
+fn names_that_are_put_together_are_told_and_ask_for_nothing() {
+    let world = World::of(&[
+        (".openshift/x", ""),
+        (
+            "wsgi.py",
+            "import os\napplication = 1\nfor kind in KINDS:\n    HOST = os.environ['OPENSHIFT_%s_DB_HOST' % kind]\n    IP = os.environ.get('OPENSHIFT_' + kind)\n",
+        ),
+    ]);
+    let analysis = world.analyze(&Options::default());
+    assert!(
+        analysis
+            .variables
+            .iter()
+            .all(|variable| variable.name != "OPENSHIFT_" && !variable.name.contains("_DB_"))
+    );
+    let told: Vec<_> = of_rule(&analysis, "environment")
+        .into_iter()
+        .filter(|finding| finding.what.contains("put together"))
+        .map(|finding| (finding.line, finding.what.clone()))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter().any(|(line, what)| *line == Some(4)
+            && what.ends_with(
+                "OPENSHIFT_MYSQL_DB_HOST, OPENSHIFT_POSTGRESQL_DB_HOST, OPENSHIFT_MONGODB_DB_HOST"
+            )),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn the_applications_id_stays_the_same() {
+    assert_eq!(
+        supply(&reading(&["OPENSHIFT_APP_UUID"]), "OPENSHIFT_APP_UUID"),
+        Supply::Deployment {
+            source: Source::Secret {
+                of: SecretOf::Application,
+                key: "app-uuid".to_owned(),
+                generated: true,
+            }
+        }
     );
 }

@@ -195,10 +195,123 @@ fn blocks_stay_whole() {
 }
 
 #[test]
+fn what_the_parts_share_is_in_all_of_them() {
+    let world = World::of_fixture("django-starter");
+    world.write(
+        ".openshift/action_hooks/deploy*",
+        "#!/bin/bash\nDIR=$(cd \"$OPENSHIFT_REPO_DIR\" && pwd)\n. \"$DIR/common.sh\"\nif [ -z \"$SHOP\" ]; then export SHOP=1; fi\nmanage() {\n    python manage.py \"$@\" $COMMON $SHOP\n}\nmanage collectstatic\nmanage migrate\nmanage loaddata\n",
+    );
+    world.write("common.sh", "COMMON=common\n");
+    let result = world.convert(&Options::default());
+    let python = "echo \"${@##*/}\"";
+    for (hook, expected) in [
+        ("build", "manage.py collectstatic common 1\n"),
+        ("migrate", "manage.py migrate common 1\n"),
+        (
+            "deploy",
+            "manage.py loaddata common 1\nmanage.py migrate common 1\n",
+        ),
+    ] {
+        assert_eq!(said(&run(&result, hook, python, &[])), expected, "{hook}");
+    }
+    // A function that does both is not taken apart.
+    world.write(
+        ".openshift/action_hooks/deploy*",
+        "#!/bin/bash\nall() {\n    python manage.py collectstatic\n    python manage.py migrate\n}\nall\n",
+    );
+    let deploy = world
+        .convert(&Options::default())
+        .read(".s2i/action_hooks/deploy");
+    assert!(
+        deploy.contains(
+            "all() {\n    python manage.py collectstatic\n    python manage.py migrate\n}\nall\n"
+        ),
+        "{deploy}"
+    );
+}
+
+#[test]
+fn what_stands_beside_the_making_of_secrets_stays() {
+    let python = "[[ \"$*\" == *secrets.py* ]] && echo '{}'; exit 0";
+    for hook in [
+        "if [ ! -f \"$OPENSHIFT_DATA_DIR\"secrets.json ]; then\n    mkdir -p \"$OPENSHIFT_DATA_DIR\"uploads\n    python libs/secrets.py > \"$OPENSHIFT_DATA_DIR\"secrets.json\n    touch \"$OPENSHIFT_DATA_DIR\"first\nfi\n",
+        "if [ ! -f \"$OPENSHIFT_DATA_DIR\"secrets.json ]; then mkdir -p \"$OPENSHIFT_DATA_DIR\"uploads; python libs/secrets.py > \"$OPENSHIFT_DATA_DIR\"secrets.json; touch \"$OPENSHIFT_DATA_DIR\"first; fi\n",
+        "mkdir -p \"$OPENSHIFT_DATA_DIR\"uploads\n[ -f \"$OPENSHIFT_DATA_DIR\"secrets.json ] || python libs/secrets.py > \"$OPENSHIFT_DATA_DIR\"secrets.json && touch \"$OPENSHIFT_DATA_DIR\"first\n",
+    ] {
+        let world = World::of_fixture("django-starter");
+        world.write(
+            ".openshift/action_hooks/deploy*",
+            format!("#!/bin/bash\n{hook}"),
+        );
+        let result = world.convert(&Options::default());
+        let deploy = run(&result, "deploy", python, &[]);
+        assert!(deploy.status.success(), "{hook}{}", said(&deploy));
+        for made in ["secrets.json", "uploads", "first"] {
+            assert!(result.has(&format!("data/{made}")), "{made}: {hook}");
+        }
+    }
+    // Alone, it is all that the statement was about, on one line or on several.
+    let world = World::of_fixture("django-starter");
+    world.write(
+        ".openshift/action_hooks/deploy*",
+        "#!/bin/bash\nif [ ! -f \"$OPENSHIFT_DATA_DIR\"secrets.json ]; then python libs/secrets.py > \"$OPENSHIFT_DATA_DIR\"secrets.json; fi\n",
+    );
+    let deploy = world
+        .convert(&Options::default())
+        .read(".s2i/action_hooks/deploy");
+    assert!(!deploy.contains("-f \"$OPENSHIFT_DATA_DIR\""), "{deploy}");
+}
+
+#[test]
+fn only_code_that_collects_switches_collection_off() {
+    let world = World::of_fixture("django-starter");
+    world.write(
+        ".openshift/action_hooks/build*",
+        "#!/bin/bash\n# collectstatic with manage.py is the platform's\necho \"manage.py collectstatic follows\"\ntrue x\n",
+    );
+    world.write(".openshift/action_hooks/deploy*", "#!/bin/bash\nrun\n");
+    let build = world
+        .convert(&Options::default())
+        .read(".s2i/action_hooks/build");
+    assert!(
+        build.contains("collectstatic --noinput || exit $?"),
+        "{build}"
+    );
+    world.write(
+        ".openshift/action_hooks/build*",
+        "#!/bin/bash\npython manage.py \\\n    collectstatic -l\n",
+    );
+    let build = world
+        .convert(&Options::default())
+        .read(".s2i/action_hooks/build");
+    assert!(!build.contains("--noinput"), "{build}");
+}
+
+#[test]
+fn syncdb_of_south_is_djangos_migrate() {
+    let world = World::of_fixture("django-starter");
+    world.write(
+        ".openshift/action_hooks/deploy*",
+        "#!/bin/bash\n# syncdb --migrate is what South wants\necho \"syncdb --all\"; python manage.py \\\n    syncdb --noinput --migrate\npython manage.py syncdb --all && cp -r syncdb --all\n",
+    );
+    let result = world.convert(&Options::default());
+    let migrate = result.read(".s2i/action_hooks/migrate");
+    let deploy = result.read(".s2i/action_hooks/deploy");
+    let text = migrate + &deploy;
+    for line in [
+        "# syncdb --migrate is what South wants\n",
+        "echo \"syncdb --all\"; python manage.py \\\n    migrate --run-syncdb --noinput\n",
+        "python manage.py migrate --run-syncdb && cp -r syncdb --all\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
+}
+
+#[test]
 fn hooks_without_a_place_and_hooks_that_never_ran_are_reported() {
     let world = with_hooks(&[
-        ("post_deploy*", "#!/bin/bash\nrun\n"),
-        ("pre_stop_python*", "#!/bin/bash\nrun\n"),
+        ("post_restart*", "#!/bin/bash\nrun\n"),
+        ("post_stop_python*", "#!/bin/bash\nrun\n"),
         ("deploy", "#!/bin/bash\nrun\n"),
         ("build*", "#!/bin/bash\n# nothing\n"),
         (
@@ -230,8 +343,8 @@ fn hooks_without_a_place_and_hooks_that_never_ran_are_reported() {
         people,
         [
             ".openshift/action_hooks/deploy",
-            ".openshift/action_hooks/post_deploy",
-            ".openshift/action_hooks/pre_stop_python"
+            ".openshift/action_hooks/post_restart",
+            ".openshift/action_hooks/post_stop_python"
         ]
     );
     let result = world.convert(&Options::default());
@@ -246,6 +359,160 @@ fn hooks_without_a_place_and_hooks_that_never_ran_are_reported() {
         !deploy.contains("\nrun\n"),
         "what V2 did not run is not run: {deploy}"
     );
+}
+
+#[test]
+fn hooks_of_later_moments_have_their_places() {
+    let world = with_hooks(&[
+        ("post_deploy*", "#!/bin/bash\necho deployed\nexit 4\n"),
+        ("post_start_python", "echo started\n"),
+        ("post_start*", "#!/usr/bin/env python\nprint('python')\n"),
+        ("pre_stop*", "#!/bin/bash\necho stopping\n"),
+    ]);
+    let analysis = world.analyze(&Options::default());
+    assert!(
+        of_rule(&analysis, "action-hooks")
+            .iter()
+            .all(|finding| matches!(finding.remedy, openshifter_v2::Remedy::Convert(_)))
+    );
+    let result = world.convert(&Options::default());
+    let output = run(&result, "post_deploy", "exit 0", &[]);
+    assert_eq!(
+        (output.status.code(), said(&output).as_str()),
+        (Some(4), "deployed\n")
+    );
+    assert!(
+        result
+            .read(".s2i/bin/run")
+            .contains("openshifter-image\" --init run \"$@\"")
+    );
+    // It waits for the server, which is there here.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port can be had");
+    let port = listener.local_addr().expect("it has an address").port();
+    let start = result.read(".s2i/lifecycle/post_start");
+    assert!(
+        start.contains("echo started\n") && start.contains(".s2i/v2_hooks/post_start || exit $?"),
+        "{start}"
+    );
+    let asks = start.replace("/opt/app-root/src/.s2i/v2_hooks/post_start", "true");
+    std::fs::write(result.root.join(".s2i/lifecycle/post_start"), asks).expect("it can be written");
+    for (hook, expected) in [("post_start", "started\n"), ("pre_stop", "stopping\n")] {
+        // Not to the log of this machine's first process.
+        let path = result.root.join(".s2i/lifecycle").join(hook);
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        std::fs::write(&path, text.replace("/proc/1/", "/proc/none/")).expect("it can be written");
+        let output = run(
+            &result,
+            &format!("../lifecycle/{hook}"),
+            "exit 0",
+            &[("PORT", &port.to_string())],
+        );
+        assert_eq!(said(&output), expected, "{hook}");
+        assert!(output.status.success());
+    }
+    let lifecycle = &result.plan.needs.lifecycle;
+    assert_eq!(
+        (
+            lifecycle.post_start.as_deref(),
+            lifecycle.pre_stop.as_deref()
+        ),
+        (
+            Some("/opt/app-root/src/.s2i/lifecycle/post_start"),
+            Some("/opt/app-root/src/.s2i/lifecycle/pre_stop")
+        )
+    );
+    // Nothing stays as process 1 where nothing wants it to.
+    let plain = with_hooks(&[("deploy*", "#!/bin/bash\nrun\n")]).convert(&Options::default());
+    assert!(!plain.read(".s2i/bin/run").contains("--init"));
+}
+
+#[test]
+fn files_beside_hooks_are_found_from_the_carried_over_ones() {
+    let world = with_hooks(&[
+        (
+            "deploy*",
+            "#!/bin/bash\n. \"$(dirname \"$0\")/common.sh\"\ncat \"${0%/*}/list.txt\"\nDIR=$(cd $(dirname ${BASH_SOURCE[0]}) && pwd)\ncat $DIR/list.txt\n",
+        ),
+        ("common.sh", "echo common\n"),
+        ("list.txt", "listed\n"),
+    ]);
+    let analysis = world.analyze(&Options::default());
+    let beside: Vec<_> = of_rule(&analysis, "action-hooks")
+        .into_iter()
+        .filter(|finding| finding.what.contains("lies beside the hooks"))
+        .map(|finding| finding.severity.title())
+        .collect();
+    assert_eq!(beside, ["info", "info"]);
+    let output = run(&world.convert(&Options::default()), "deploy", "exit 0", &[]);
+    assert_eq!(said(&output), "common\nlisted\nlisted\n");
+}
+
+#[test]
+fn markers_and_rules_of_htaccess_become_options_of_the_server() {
+    let world = World::of(&[
+        (".openshift/markers/enable_public_server_status", ""),
+        ("wsgi/application", "application = 1\n"),
+        ("wsgi/static/robots.txt", "x"),
+        ("wsgi/media/a.png", "x"),
+        (
+            "wsgi/.htaccess",
+            "RewriteEngine On\nRewriteRule ^robots\\.txt$ /static/robots.txt [L]\nRewriteRule ^files/(.*)$ /media/$1\nRewriteRule ^gone.txt /static/gone.txt\nRewriteRule ^(.*)\\.php$ /index.php\nRewriteCond %{HTTP_HOST} x\nRewriteRule ^a.png$ /media/a.png\nRewriteRule ^old$ /media/a.png [R=301]\n",
+        ),
+    ]);
+    let result = world.convert(&Options::default());
+    let text = result.read("app.sh");
+    let aliases: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("args+=(--url-alias"))
+        .collect();
+    assert_eq!(
+        aliases,
+        [
+            "args+=(--url-alias /robots.txt wsgi/static/robots.txt)",
+            "args+=(--url-alias /files wsgi/media)"
+        ]
+    );
+    assert!(text.contains("\n    --server-status\n"), "{text}");
+    let analysis = world.analyze(&Options::default());
+    let converted = |rule: &str| {
+        of_rule(&analysis, rule)
+            .iter()
+            .filter(|finding| matches!(finding.remedy, openshifter_v2::Remedy::Convert(_)))
+            .map(|finding| finding.line)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(converted("htaccess"), [Some(2), Some(3)]);
+    assert_eq!(converted("markers"), [None]);
+}
+
+#[test]
+fn what_the_builder_starts_first_and_what_keeps_a_claim_is_told() {
+    let world = World::of_fixture("django-starter");
+    world.write("gunicorn.conf.py", "workers = 2\n");
+    let told = |options: &Options, rule: &str, what: &str| {
+        of_rule(&world.analyze(options), rule)
+            .iter()
+            .any(|finding| finding.what.contains(what))
+    };
+    assert!(told(
+        &Options::default(),
+        "entry-point",
+        "before it looks for app.sh"
+    ));
+    let path = "wsgi/myproject/myproject/settings.py";
+    let settings = std::fs::read_to_string(world.root.join(path)).expect("it is there");
+    world.write(
+        path,
+        settings + "\nMEDIA_ROOT = os.path.join(os.environ['OPENSHIFT_DATA_DIR'], 'media')\nMEDIA_URL = '/media/'\n",
+    );
+    let service = Options {
+        database: openshifter_v2::DatabaseChoice::Service,
+        ..Options::default()
+    };
+    let what = "needs a claim although the database is a service";
+    assert!(told(&service, "media-files", what));
+    assert!(world.convert(&service).plan.needs.claim.is_some());
+    assert!(!told(&Options::default(), "media-files", what));
 }
 
 #[test]
@@ -274,6 +541,8 @@ fn jobs_follow_the_rules_of_v2s_cron() {
     );
     world.write(".openshift/cron/hourly/notes.txt~", "x");
     world.write(".openshift/cron/daily/a", "#!/bin/bash\nrun\n");
+    world.write(".openshift/cron/daily/lib/more/helper.sh*", "run\n");
+    world.write(".openshift/cron/daily/lib/list.txt", "x\n");
     world.write(".openshift/cron/daily/denied*", "#!/bin/bash\n");
     world.write(".openshift/cron/daily/jobs.deny", "denied\n");
     let analysis = world.analyze(&Options::default());
@@ -299,6 +568,8 @@ fn jobs_follow_the_rules_of_v2s_cron() {
     assert!(!result.is_executable(".s2i/jobs/weekly/report.dat"));
     assert_eq!(result.read(".s2i/jobs/weekly/jobs.allow"), "report\n");
     assert_eq!(result.read(".s2i/jobs/daily/jobs.allow"), "a\n");
+    assert!(result.is_executable(".s2i/jobs/daily/lib/more/helper.sh"));
+    assert_eq!(result.read(".s2i/jobs/daily/lib/list.txt"), "x\n");
     assert!(!result.has(".s2i/jobs/weekly/README") && !result.has(".s2i/jobs/monthly"));
     let schedules: Vec<_> = result
         .plan

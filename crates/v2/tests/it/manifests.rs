@@ -105,6 +105,66 @@ fn objects(manifests: &Manifests, given: &BTreeMap<String, String>) -> Vec<Value
     filled.into_iter().map(|one| one.object).collect()
 }
 
+#[test]
+fn hooks_of_pods_and_an_autoscaler_are_made_where_v2_had_them() {
+    let world = World::of_fixture("django-starter");
+    world.write(".openshift/action_hooks/post_start*", "#!/bin/bash\nrun\n");
+    world.write(".openshift/action_hooks/pre_stop*", "#!/bin/bash\nrun\n");
+    let mut options = Options {
+        database: DatabaseChoice::Service,
+        name: Some("notes".to_owned()),
+        cartridges: vec!["python-2.7".to_owned(), "haproxy-1.4".to_owned()],
+        ..Options::default()
+    };
+    let scaled = needs(&world.convert(&options));
+    for (workload, kind) in [
+        (Workload::Deployment, "Deployment"),
+        (Workload::DeploymentConfig, "DeploymentConfig"),
+    ] {
+        let manifests = made(
+            &scaled,
+            &ManifestOptions {
+                workload,
+                ..ManifestOptions::default()
+            },
+        );
+        let all = objects(&manifests, &BTreeMap::new());
+        let of = |kind: &str| {
+            all.iter()
+                .find(|one| one["kind"] == kind && one["metadata"]["name"] == "notes")
+                .unwrap_or_else(|| panic!("there is no {kind}"))
+        };
+        let hooks = &of(kind)["spec"]["template"]["spec"]["containers"][0]["lifecycle"];
+        for (hook, script) in [("postStart", "post_start"), ("preStop", "pre_stop")] {
+            assert_eq!(
+                hooks[hook]["exec"]["command"],
+                json!([
+                    "/opt/app-root/src/.s2i/runner/openshifter-image",
+                    "exec",
+                    format!("/opt/app-root/src/.s2i/lifecycle/{script}")
+                ])
+            );
+        }
+        let scaler = &of("HorizontalPodAutoscaler")["spec"];
+        assert_eq!(scaler["scaleTargetRef"]["kind"], kind);
+        assert_eq!(
+            (&scaler["minReplicas"], &scaler["maxReplicas"]),
+            (&json!(2), &json!(4))
+        );
+    }
+    world.write(".openshift/markers/disable_auto_scaling", "");
+    options.cartridges = vec!["python-2.7".to_owned(), "haproxy-1.4".to_owned()];
+    let fixed = made(
+        &needs(&world.convert(&options)),
+        &ManifestOptions::default(),
+    );
+    assert!(
+        objects(&fixed, &BTreeMap::new())
+            .iter()
+            .all(|one| one["kind"] != "HorizontalPodAutoscaler")
+    );
+}
+
 fn plain(manifests: &Manifests, values: &Values) -> String {
     let files = manifests.plain(values).expect("it can be written");
     files

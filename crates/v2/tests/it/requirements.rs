@@ -104,3 +104,172 @@ fn old_pins_and_the_application_itself_are_left_to_a_person() {
             .starts_with("-e .\nWerkzeug==0.9\n")
     );
 }
+
+#[test]
+fn files_that_requirements_name_are_followed_and_edited() {
+    let world = World::of_fixture("django-starter");
+    world.write(
+        "requirements.txt",
+        "-r requirements/base.txt\n-c requirements/versions.txt\n",
+    );
+    world.write(
+        "requirements/base.txt",
+        "Django==1.8.4\n-r more.txt\n--requirement=../requirements.txt\n-r ../../outside.txt\n",
+    );
+    world.write("requirements/more.txt", "PIL==1.1.7\nargparse\r\n");
+    world.write(
+        "requirements/versions.txt",
+        "Django==1.8.4\nmod_wsgi==4.4\n",
+    );
+    let result = world.convert(&Options::default());
+    assert_eq!(
+        result.read("requirements.txt"),
+        "-r requirements/base.txt\n-c requirements/versions.txt\nmod_wsgi>=5.0\n",
+        "a constraint requires nothing"
+    );
+    assert_eq!(
+        result.read("requirements/base.txt"),
+        "Django>=5.2,<5.3\n-r more.txt\n--requirement=../requirements.txt\n-r ../../outside.txt\n"
+    );
+    assert!(result.read("requirements/more.txt").starts_with("Pillow"));
+    assert!(
+        result
+            .read("requirements/versions.txt")
+            .starts_with("Django>=5.2,<5.3\n")
+    );
+    let analysis = world.analyze(&Options::default());
+    let paths: Vec<_> = of_rule(&analysis, "requirements")
+        .iter()
+        .filter_map(|finding| finding.path.clone())
+        .collect();
+    assert!(
+        paths.contains(&"requirements/base.txt".to_owned())
+            && paths.contains(&"requirements/more.txt".to_owned()),
+        "{paths:?}"
+    );
+    assert_eq!(
+        analysis.facts.dependencies.files,
+        [
+            "requirements.txt",
+            "requirements/base.txt",
+            "requirements/more.txt",
+            "requirements/versions.txt"
+        ]
+    );
+}
+
+#[test]
+fn a_file_of_requirements_that_is_missing_is_told() {
+    let world = World::of_fixture("django-starter");
+    world.write(
+        "requirements.txt",
+        "-r gone.txt\n-r http://example.com/x.txt\n",
+    );
+    let analysis = world.analyze(&Options::default());
+    let found: Vec<_> = of_rule(&analysis, "requirements")
+        .into_iter()
+        .filter(|finding| finding.what.contains("gone.txt"))
+        .collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].line, Some(1));
+}
+
+#[test]
+fn the_file_that_v2_was_told_of_is_named_by_the_builders() {
+    let world = World::of_fixture("django-starter");
+    world.write("deps/live.txt", "Django==1.8.4\nPIL\n");
+    let options = Options {
+        requirements: Some("deps/live.txt".to_owned()),
+        ..Options::default()
+    };
+    let result = world.convert(&options);
+    assert_eq!(
+        result.read("requirements.txt"),
+        "-r deps/live.txt\nmod_wsgi>=5.0\n"
+    );
+    assert_eq!(result.read("deps/live.txt"), "Django>=5.2,<5.3\nPillow\n");
+    let again = World {
+        folder: tempfile::tempdir().expect("a folder can be made"),
+        root: result.root.clone(),
+    };
+    assert!(again.plan(&options).expect("it can be planned").is_empty());
+    // One beside it was not read by V2, and is read by the builder.
+    world.write("requirements.txt", "other\n");
+    let analysis = world.analyze(&options);
+    assert!(
+        of_rule(&analysis, "requirements")
+            .iter()
+            .any(|finding| finding.what.contains("V2 read deps/live.txt in its place"))
+    );
+    let missing = Options {
+        requirements: Some("deps/gone.txt".to_owned()),
+        ..Options::default()
+    };
+    let error = world.plan(&missing).expect_err("there is no such file");
+    assert!(error.is_usage(), "{error}");
+    // Nobody said it.
+    std::fs::rename(
+        world.root.join("requirements.txt"),
+        world.root.join("requirements-live.txt"),
+    )
+    .expect("it can be renamed");
+    assert!(
+        of_rule(&world.analyze(&Options::default()), "requirements")
+            .iter()
+            .any(|finding| finding.what.contains("but requirements-live.txt"))
+    );
+}
+
+#[test]
+fn clients_of_kept_databases_are_required() {
+    let settings = |engine: &str| {
+        format!(
+            "import os\nDATABASES = {{'default': {{'ENGINE': '{engine}', 'NAME': os.environ['OPENSHIFT_APP_NAME'], 'HOST': os.environ['OPENSHIFT_MYSQL_DB_HOST']}}}}\n"
+        )
+    };
+    let after = |engine: &str, requirements: &str, cartridges: &[&str]| {
+        let world = World::of_fixture("django-starter");
+        world.write("wsgi/myproject/myproject/settings.py", settings(engine));
+        world.write("requirements.txt", requirements);
+        let options = Options {
+            cartridges: cartridges.iter().map(|name| (*name).to_owned()).collect(),
+            ..Options::default()
+        };
+        let told = of_rule(&world.analyze(&options), "requirements")
+            .iter()
+            .any(|finding| finding.what.contains("nothing requires a client"));
+        let text = world.convert(&options).read("requirements.txt");
+        let added: Vec<String> = text
+            .lines()
+            .filter(|line| line.starts_with("mysqlclient") || line.starts_with("psycopg"))
+            .map(str::to_owned)
+            .collect();
+        (told, added.join(" "))
+    };
+    let (mysql, postgresql) = (
+        "django.db.backends.mysql",
+        "django.db.backends.postgresql_psycopg2",
+    );
+    assert_eq!(after(mysql, "", &[]), (true, "mysqlclient>=2.2".to_owned()));
+    assert_eq!(after(mysql, "PyMySQL\n", &[]), (false, String::new()));
+    assert_eq!(
+        after("mysql.connector.django", "mysql-connector-python>=8\n", &[]),
+        (false, String::new())
+    );
+    assert_eq!(
+        after(mysql, "MySQL-python==1.2\n", &[]),
+        (false, "mysqlclient>=2.2".to_owned())
+    );
+    assert_eq!(
+        after(mysql, "", &["python-2.7", "postgresql-9.2"]),
+        (false, String::new())
+    );
+    assert_eq!(
+        after(postgresql, "", &["python-2.7", "postgresql-9.2"]),
+        (true, "psycopg[binary]>=3.1.18".to_owned())
+    );
+    assert_eq!(
+        after(postgresql, "psycopg2==2.5\n", &[]),
+        (false, "psycopg2-binary>=2.9".to_owned())
+    );
+}

@@ -7,14 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
+use openshifter_cluster::ExposeSecret as _;
+use openshifter_objects::Object;
 use openshifter_v2::manifests::{
     BuildSource, InputValue, ManifestOptions, Manifests, Values, Workload, manifests,
 };
 use openshifter_v2::{Limits, Needs, Tree, V2Error};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::usage;
+use crate::cli::{Again, Names};
+use crate::commands::Session;
 use crate::exit::{Exit, Usage};
 use crate::printer::Printer;
 
@@ -102,6 +106,25 @@ pub(crate) struct ManifestsOf {
     /// Make up the secrets of plain manifests that are not given
     #[arg(long)]
     generate: bool,
+    /// Keep what was made up in this file, and take it from there the next time
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    save_values: Option<PathBuf>,
+    /// Take over what is at this cluster already: images that triggers put there, and how many pods there are
+    #[arg(long, value_name = "CLUSTER", help_heading = "Cluster")]
+    at: Option<String>,
+    /// The project there [default: that of the context or of input.json]
+    #[arg(
+        long,
+        short = 'n',
+        value_name = "PROJECT",
+        requires = "at",
+        help_heading = "Cluster"
+    )]
+    namespace: Option<String>,
+    #[command(flatten)]
+    login: Again,
+    #[command(flatten)]
+    names: Names,
     #[command(flatten)]
     choices: Choices,
 }
@@ -155,11 +178,48 @@ impl ManifestsOf {
             (Form::Template, Target::Folder(_)) => {
                 wrong("a Template is one file: say which, with --out FILE.yaml")
             }
+            (Form::Chart | Form::Template, _) if self.at.is_some() => wrong(
+                "--at is for plain manifests: a chart keeps what is at the cluster by itself, and a Template is for the first time",
+            ),
             (Form::Chart | Form::Template, _) if self.generate || self.values.is_some() => wrong(
                 "--values and --generate are for plain manifests: a chart has values and a Template has parameters, which hold no secret until they are used",
             ),
             _ => Ok(target),
         }
+    }
+
+    /// The workloads and jobs of the application that are at the cluster.
+    async fn live(
+        &self,
+        cluster: &str,
+        manifests: &Manifests,
+        printer: Printer,
+    ) -> Result<Vec<Value>> {
+        let session = Session::new(printer);
+        let target = session
+            .connect(&self.names, cluster, self.login.login())
+            .await?;
+        let reading = async {
+            let namespace = target.namespace(self.namespace.as_deref())?;
+            let mut live = Vec::new();
+            for manifest in &manifests.objects {
+                let wanted = Object::from_value(manifest.object.clone())?;
+                if wanted.value().pointer("/spec/template").is_none()
+                    && wanted.value().pointer("/spec/jobTemplate").is_none()
+                {
+                    continue;
+                }
+                let found = target
+                    .cluster
+                    .get(&wanted.group_kind(), Some(&namespace), wanted.name())
+                    .await?;
+                live.extend(found.map(|object| object.value().clone()));
+            }
+            Ok(live)
+        };
+        let result = session.unless_stopped(reading).await;
+        target.logout().await;
+        result
     }
 
     fn values(&self, manifests: &Manifests) -> Result<Values> {
@@ -178,11 +238,28 @@ impl ManifestsOf {
                 Values::parse(&text).map_err(usage)?
             }
         };
+        let saved = match &self.save_values {
+            Some(file) if file.symlink_metadata().is_ok() => fs_err::read_to_string(file)?,
+            _ => String::new(),
+        };
+        values = values.or(Values::parse(&saved).map_err(usage)?.known_to(manifests));
+        let missing = manifests.missing(&values);
         if self.generate {
             let mut random = fs_err::File::open("/dev/urandom")?;
             manifests
                 .generate(&mut values, &mut random)
                 .context("making up secrets")?;
+        }
+        if let Some(file) = &self.save_values {
+            let made: Vec<&str> = missing
+                .iter()
+                .filter(|input| matches!(input.value, InputValue::Generated { .. }))
+                .map(|input| input.name.as_str())
+                .collect();
+            if !made.is_empty() {
+                // Before anybody has seen them: what is applied and then lost could not be made again.
+                replace_file(file, values.added_to(&saved, &made).expose_secret())?;
+            }
         }
         Ok(values)
     }
@@ -197,10 +274,32 @@ struct Wrote<'a> {
     notes: &'a [String],
 }
 
-pub(super) fn run(args: &ManifestsOf, printer: Printer) -> Result<Exit> {
+pub(super) async fn run(args: ManifestsOf, printer: Printer) -> Result<Exit> {
+    args.target()?;
+    let (args, made) = tokio::task::spawn_blocking(move || {
+        let needs = recorded(&args.dir)?;
+        let made = manifests(&needs, &args.choices.options()).map_err(usage)?;
+        anyhow::Ok((args, made))
+    })
+    .await
+    .context("reading the tree")??;
+    let live = match &args.at {
+        Some(cluster) => args.live(cluster, &made, printer).await?,
+        None => Vec::new(),
+    };
+    tokio::task::spawn_blocking(move || write(&args, made, &live, printer))
+        .await
+        .context("writing the manifests")?
+}
+
+fn write(
+    args: &ManifestsOf,
+    mut made: Manifests,
+    live: &[Value],
+    printer: Printer,
+) -> Result<Exit> {
     let target = args.target()?;
-    let needs = recorded(&args.dir)?;
-    let made = manifests(&needs, &args.choices.options()).map_err(usage)?;
+    made.keep(live);
     let values = args.values(&made)?;
     let as_json = match &target {
         Target::Stdout => printer.is_json(),
@@ -319,6 +418,22 @@ fn write_file(path: &Path, text: &str, private: bool) -> Result<()> {
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(path)),
         Err(error) => Err(error.error).with_context(cannot),
     }
+}
+
+/// Writes a file of secrets in place of the one that was there.
+fn replace_file(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let cannot = || format!("cannot write {}", path.display());
+    let mut file = tempfile::Builder::new()
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(parent(path))
+        .with_context(cannot)?;
+    file.write_all(text.as_bytes()).with_context(cannot)?;
+    file.as_file().sync_all().with_context(cannot)?;
+    file.persist(path)
+        .map_err(|error| error.error)
+        .with_context(cannot)?;
+    Ok(())
 }
 
 /// Writes a folder that appears whole or not at all.

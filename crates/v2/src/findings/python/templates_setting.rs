@@ -118,17 +118,5 @@ pub(super) fn any_settings_assign(file: &FileContext<'_>, name: &str) -> bool {
     if !file.assigned(name).is_empty() {
         return true;
     }
-    let Some(project) = &file.facts.project else {
-        return false;
-    };
-    project
-        .settings
-        .iter()
-        .filter(|other| other.path != file.py.path)
-        .any(|other| {
-            file.tree
-                .content(&other.path)
-                .and_then(|content| crate::python::Py::parse(&other.path, content))
-                .is_some_and(|py| !py.assigned(name).is_empty())
-        })
+    file.assigned_elsewhere().contains(name)
 }

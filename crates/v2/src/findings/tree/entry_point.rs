@@ -50,6 +50,17 @@ fn check(tree: &TreeContext<'_>) {
             )),
         );
     }
+    if tree.tree.is_file("gunicorn.conf.py") {
+        tree.add(
+            RULE.finding(
+                Severity::Blocker,
+                Some("gunicorn.conf.py"),
+                None,
+                "the V3 builder starts gunicorn by this file before it looks for app.sh, and V2 did not look at it",
+            )
+            .person("give it another name, or see that it names the application by itself"),
+        );
+    }
     if tree.tree.is_file("app.sh") {
         return;
     }

@@ -44,6 +44,19 @@ fn check(tree: &TreeContext<'_>) {
             );
         }
         secrets(tree, path, &text);
+        if !is_moment(&hook.name) {
+            // It is no hook, whatever it is: it lies beside them.
+            tree.add(
+                RULE.finding(
+                    Severity::Info,
+                    path,
+                    None,
+                    format!("{} lies beside the hooks, and is none", hook.name),
+                )
+                .convert("leaves it where it is; carried-over hooks find it there"),
+            );
+            continue;
+        }
         if hook.state == HookState::NotExecutable {
             tree.add(
                 RULE.finding(
@@ -150,13 +163,16 @@ pub(crate) fn without_activation(line: &str) -> String {
     }
 }
 
+/// Whether V2 called hooks of that name.
+fn is_moment(name: &str) -> bool {
+    matches!(name, "build" | "deploy" | "prepare" | "start" | "stop")
+        || ["pre_", "post_", "control", "threaddump", "tidy"]
+            .iter()
+            .any(|begin| name.starts_with(begin))
+}
+
 fn no_place(name: &str) -> &'static str {
     match name {
-        "post_deploy" => {
-            "it ran when the application was up already: make it a Job or a postStart hook of the workload, or do it in the deploy hook"
-        }
-        name if name.starts_with("post_start") => "make it a postStart hook of the workload",
-        name if name.starts_with("pre_stop") => "make it a preStop hook of the workload",
         name if name.starts_with("post_stop") => {
             "nothing runs once a pod has stopped: do it in a preStop hook, or in the next deploy hook"
         }

@@ -1,6 +1,7 @@
 //! Markers: files whose names switched features of V2 on.
 
 use crate::findings::{Check, Rule, Severity, TreeContext};
+use crate::options::Server;
 
 pub(super) const RULE: Rule = Rule {
     id: "markers",
@@ -27,8 +28,12 @@ fn check(tree: &TreeContext<'_>) {
                 "do not make the build incremental, and set noCache in the BuildConfig's strategy",
             ),
             "disable_auto_scaling" => person("keep one replica, and make no autoscaler"),
+            "enable_public_server_status" if tree.options.server == Server::ModWsgi => {
+                tree.add(finding.convert("gives mod_wsgi-express --server-status, in app.sh"));
+                continue;
+            }
             "enable_public_server_status" => {
-                person("give mod_wsgi-express --server-status in app.sh")
+                person("mod_wsgi-express has it (--server mod-wsgi), and gunicorn nothing like it")
             }
             "use_npm"
             | "use_composer"

@@ -1,7 +1,7 @@
 //! Uploaded files.
 
 use crate::findings::{Check, Rule, Severity, TreeContext};
-use crate::options::Server;
+use crate::options::{DatabaseChoice, Server};
 
 pub(super) const RULE: Rule = Rule {
     id: "media-files",
@@ -37,6 +37,17 @@ fn check(tree: &TreeContext<'_>) {
             .person("keep them below OPENSHIFT_DATA_DIR; otherwise they are gone with each pod"),
         );
         return;
+    }
+    if tree.options.database == DatabaseChoice::Service {
+        tree.add(
+            RULE.finding(
+                Severity::Warning,
+                settings,
+                None,
+                format!("uploads are kept in {place}, which needs a claim although the database is a service"),
+            )
+            .person("with the claim it runs in one pod; to scale it, keep uploads in a store of objects"),
+        );
     }
     match tree.options.server {
         Server::ModWsgi => tree.add(

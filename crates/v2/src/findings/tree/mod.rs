@@ -7,7 +7,7 @@ mod data_tracked;
 mod entry_point;
 mod files_unreadable;
 pub(crate) mod hooks;
-mod htaccess;
+pub(crate) mod htaccess;
 pub(crate) mod links;
 mod markers;
 mod media;
@@ -18,7 +18,7 @@ mod settings_differ;
 mod setup_py;
 mod static_alias;
 mod template_tags;
-mod variables;
+pub(crate) mod variables;
 mod web_server;
 
 use super::Rule;

@@ -19,6 +19,9 @@ fn check(tree: &TreeContext<'_>) {
         }
         let is_doc = crate::facts::is_prose(path);
         let is_hook = path.starts_with(".openshift/") && !is_doc;
+        if !is_doc && !is_hook {
+            continue;
+        }
         let text = String::from_utf8_lossy(content);
         let mut lines = Vec::new();
         for (at, line) in text.lines().enumerate() {

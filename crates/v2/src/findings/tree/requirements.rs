@@ -1,7 +1,9 @@
 //! Requirements of V2's time, and what they become.
 
-use crate::facts::{EntryKind, Facts};
-use crate::facts::{Requirement, normal_name, parse_requirements, requirement};
+use crate::facts::{DatabaseKind, EntryKind, Facts};
+use crate::facts::{
+    REQUIREMENTS, Requirement, named_file, normal_name, parse_requirements, requirement,
+};
 use crate::findings::{Check, Finding, Rule, Severity, TreeContext};
 use crate::options::{DatabaseChoice, Options, Server, Version};
 use crate::tree::Tree;
@@ -87,6 +89,7 @@ fn check(tree: &TreeContext<'_>) {
     for note in notes {
         tree.add(note.finding);
     }
+    files(tree);
     // A requirement that is only in setup.py cannot be replaced there.
     if !tree.options.python3() {
         return;
@@ -125,20 +128,78 @@ fn check(tree: &TreeContext<'_>) {
     }
 }
 
-/// The text of `requirements.txt` for V3, and what is said about it.
-pub(crate) fn rewrite(tree: &Tree, facts: &Facts, options: &Options) -> (String, Vec<Note>) {
-    let path = "requirements.txt";
-    let before = tree.text(path).unwrap_or_default();
-    let newline = if before.contains("\r\n") {
-        "\r\n"
-    } else {
-        "\n"
-    };
-    let mut lines: Vec<String> = before.lines().map(str::to_owned).collect();
-    let mut notes = Vec::new();
-    let note = |severity, line: usize, what: String| {
-        RULE.finding(severity, Some(path), (line > 0).then_some(line), what)
-    };
+/// Files of requirements that are named and missing, or there and not named.
+fn files(tree: &TreeContext<'_>) {
+    let known = &tree.facts.dependencies;
+    for one in known.requirements.iter().chain(&known.constraints) {
+        if let Some((file, _)) = named_file(one)
+            && tree.tree.node(&file).is_none()
+        {
+            tree.add(
+                RULE.finding(
+                    Severity::Blocker,
+                    Some(&one.path),
+                    Some(one.line),
+                    format!("there is no {file}, which is named here"),
+                )
+                .person("take the line out, or add the file: pip stops here"),
+            );
+        }
+    }
+    if let Some(file) = &tree.options.requirements {
+        let is_named = file == REQUIREMENTS
+            || known.requirements.iter().any(|one| {
+                named_file(one).is_some_and(|(named, constrains)| named == *file && !constrains)
+            });
+        if known.requirements_file.is_some() && !is_named {
+            tree.add(
+                RULE.finding(
+                    Severity::Blocker,
+                    Some(REQUIREMENTS),
+                    None,
+                    format!("V2 read {file} in its place, and the builder reads this one"),
+                )
+                .person(format!(
+                    "see which of its lines are wanted, and add -r {file}"
+                )),
+            );
+        }
+    } else if known.requirements_file.is_none() {
+        let others: Vec<&str> = tree
+            .tree
+            .files()
+            .map(|(path, _)| path)
+            .filter(|path| {
+                path.ends_with(".txt")
+                    && (path.starts_with("requirements") || path.starts_with("reqs"))
+            })
+            .take(4)
+            .collect();
+        if let Some(first) = others.first() {
+            tree.add(
+                RULE.finding(
+                    Severity::Warning,
+                    Some(first),
+                    None,
+                    format!(
+                        "there is no requirements.txt, but {}",
+                        others.join(", ")
+                    ),
+                )
+                .person(
+                    "if OPENSHIFT_PYTHON_REQUIREMENTS_PATH named one of them in V2, say so with --requirements FILE",
+                ),
+            );
+        }
+    }
+}
+
+/// The texts of the files of requirements for V3, the builder's own file first, and what is said about them.
+pub(crate) fn rewrite(
+    tree: &Tree,
+    facts: &Facts,
+    options: &Options,
+) -> (Vec<(String, String)>, Vec<Note>) {
     let pins: Vec<Requirement> = options
         .pins
         .iter()
@@ -148,53 +209,34 @@ pub(crate) fn rewrite(tree: &Tree, facts: &Facts, options: &Options) -> (String,
         let wanted = normal_name(name);
         pins.iter().find(|pin| normal_name(&pin.name) == wanted)
     };
-    let mut removed = Vec::new();
-    for one in parse_requirements(&before, path) {
-        let Some(place) = one.line.checked_sub(1).filter(|place| *place < lines.len()) else {
-            continue;
-        };
-        let (target, finding) = match change(&one, facts, options, pinned(&one.name)) {
-            Some(found) => found,
-            None => continue,
-        };
-        let finding_line = one.line;
-        match target {
-            Target::Is(text) => {
-                if let Some(line) = lines.get_mut(place)
-                    && line.trim() != text
-                {
-                    notes.push(Note {
-                        finding: note(finding.0, finding_line, finding.1).convert(
-                            if text.is_empty() {
-                                "takes it out".to_owned()
-                            } else {
-                                format!("writes {text}")
-                            },
-                        ),
-                    });
-                    if text.is_empty() {
-                        removed.push(place);
-                    } else {
-                        *line = text;
-                    }
-                }
-            }
-            Target::Person(advice) => notes.push(Note {
-                finding: note(finding.0, finding_line, finding.1).person(advice),
-            }),
+    let known = &facts.dependencies;
+    let mut notes = Vec::new();
+    let mut root = Lines::of(tree, REQUIREMENTS);
+    let mut others: Vec<Lines> = known
+        .files
+        .iter()
+        .filter(|path| path.as_str() != REQUIREMENTS)
+        .map(|path| Lines::of(tree, path))
+        .collect();
+    for lines in std::iter::once(&mut root).chain(&mut others) {
+        lines.change(&mut notes, |one| {
+            change(one, facts, options, pinned(&one.name))
+        });
+    }
+    let mut required: Vec<String> = Vec::new();
+    for lines in std::iter::once(&root).chain(&others) {
+        let constrains = known.constraints.iter().any(|one| one.path == lines.path);
+        if !constrains {
+            required.extend(lines.lines.iter().map(|line| name_in(line)));
         }
     }
-    for place in removed.into_iter().rev() {
-        lines.remove(place);
-    }
     let mut add: Vec<String> = Vec::new();
-    let has = |lines: &[String], add: &[String], name: &str| {
-        let wanted = normal_name(name);
-        lines
-            .iter()
-            .chain(add)
-            .any(|line| normal_name(&requirement(line.trim(), "", 0).name) == wanted)
-    };
+    if let Some(file) = &options.requirements
+        && root.before.is_empty()
+        && file != REQUIREMENTS
+    {
+        add.push(format!("-r {file}"));
+    }
     for one in facts
         .dependencies
         .setup_py
@@ -205,33 +247,133 @@ pub(crate) fn rewrite(tree: &Tree, facts: &Facts, options: &Options) -> (String,
             Some((Target::Is(text), _)) => text,
             _ => one.text.clone(),
         };
-        let name = requirement(&text, "", 0).name;
-        if !text.is_empty() && !has(&lines, &add, &name) && !has(&lines, &add, &one.name) {
+        let name = name_in(&text);
+        if !text.is_empty()
+            && !required.contains(&name)
+            && !required.contains(&normal_name(&one.name))
+        {
+            required.push(name);
             add.push(text);
         }
     }
-    for text in needed(facts, options) {
-        let name = requirement(&text, "", 0).name;
-        let alternative = name == "psycopg" && has(&lines, &add, "psycopg2-binary");
-        if !has(&lines, &add, &name) && !alternative {
-            add.push(pinned(&name).map_or(text, |pin| pin.text.clone()));
+    for need in needed(facts, options) {
+        let name = name_in(&need.text);
+        let is_there =
+            |known: &String| *known == name || need.or.iter().any(|other| known.starts_with(other));
+        if required.iter().any(is_there) {
+            continue;
         }
+        let text = pinned(&name).map_or(need.text, |pin| pin.text.clone());
+        if let Some(finding) = need.finding {
+            notes.push(Note {
+                finding: finding.convert(format!("adds {text} to requirements.txt")),
+            });
+        }
+        required.push(name);
+        add.push(text);
     }
     for pin in &pins {
-        if !has(&lines, &add, &pin.name) {
+        let name = normal_name(&pin.name);
+        if !required.contains(&name) {
+            required.push(name);
             add.push(pin.text.clone());
         }
     }
-    lines.extend(add);
-    let mut text = lines.join(newline);
-    if !text.is_empty()
-        && (before.is_empty()
-            || before.ends_with('\n')
-            || text.lines().count() != before.lines().count())
-    {
-        text.push_str(newline);
+    root.lines.extend(add);
+    let texts = std::iter::once(root)
+        .chain(others)
+        .map(|lines| (lines.path.clone(), lines.text()))
+        .collect();
+    (texts, notes)
+}
+
+/// The name of what a line requires, in its normal form.
+fn name_in(line: &str) -> String {
+    normal_name(&requirement(line.trim(), "", 0).name)
+}
+
+/// The lines of one file.
+struct Lines {
+    path: String,
+    before: String,
+    lines: Vec<String>,
+}
+
+impl Lines {
+    fn of(tree: &Tree, path: &str) -> Self {
+        let before = tree.text(path).unwrap_or_default();
+        Self {
+            path: path.to_owned(),
+            lines: before.lines().map(str::to_owned).collect(),
+            before,
+        }
     }
-    (text, notes)
+
+    /// Makes of each requirement what it is to become.
+    fn change(
+        &mut self,
+        notes: &mut Vec<Note>,
+        change: impl Fn(&Requirement) -> Option<(Target, (Severity, String))>,
+    ) {
+        let mut removed = Vec::new();
+        for one in parse_requirements(&self.before, &self.path) {
+            let Some(place) = one
+                .line
+                .checked_sub(1)
+                .filter(|place| *place < self.lines.len())
+            else {
+                continue;
+            };
+            let Some((target, (severity, what))) = change(&one) else {
+                continue;
+            };
+            let finding = RULE.finding(severity, Some(&self.path), Some(one.line), what);
+            match target {
+                Target::Is(text) => {
+                    if let Some(line) = self.lines.get_mut(place)
+                        && line.trim() != text
+                    {
+                        notes.push(Note {
+                            finding: finding.convert(if text.is_empty() {
+                                "takes it out".to_owned()
+                            } else {
+                                format!("writes {text}")
+                            }),
+                        });
+                        if text.is_empty() {
+                            removed.push(place);
+                        } else {
+                            *line = text;
+                        }
+                    }
+                }
+                Target::Person(advice) => notes.push(Note {
+                    finding: finding.person(advice),
+                }),
+            }
+        }
+        for place in removed.into_iter().rev() {
+            self.lines.remove(place);
+        }
+    }
+
+    fn text(&self) -> String {
+        let before = &self.before;
+        let newline = if before.contains("\r\n") {
+            "\r\n"
+        } else {
+            "\n"
+        };
+        let mut text = self.lines.join(newline);
+        if !text.is_empty()
+            && (before.is_empty()
+                || before.ends_with('\n')
+                || text.lines().count() != before.lines().count())
+        {
+            text.push_str(newline);
+        }
+        text
+    }
 }
 
 enum Target {
@@ -327,7 +469,15 @@ fn django(version: Version) -> String {
 }
 
 /// What the result needs, whatever the application said.
-fn needed(facts: &Facts, options: &Options) -> Vec<String> {
+struct Need {
+    text: String,
+    /// Beginnings of names that will do, too.
+    or: &'static [&'static str],
+    /// What is said when it is missing.
+    finding: Option<Finding>,
+}
+
+fn needed(facts: &Facts, options: &Options) -> Vec<Need> {
     let mut needed = Vec::new();
     if facts.is_django() {
         needed.push(django(options.django));
@@ -349,12 +499,83 @@ fn needed(facts: &Facts, options: &Options) -> Vec<String> {
             }
         }
     }
-    if options.database == DatabaseChoice::Service && facts.is_django() {
-        needed.push(if options.django >= Version::new(4, 2) {
+    let mut needed: Vec<Need> = needed
+        .into_iter()
+        .map(|text| Need {
+            text,
+            or: &[],
+            finding: None,
+        })
+        .collect();
+    needed.extend(clients(facts, options));
+    needed
+}
+
+/// Clients of databases. V2's image had them, so that many applications required none.
+fn clients(facts: &Facts, options: &Options) -> Vec<Need> {
+    if !facts.is_django() {
+        return Vec::new();
+    }
+    let psycopg = |finding| Need {
+        text: if options.django >= Version::new(4, 2) {
             "psycopg[binary]>=3.1.18".to_owned()
         } else {
             "psycopg2-binary>=2.8.6,<2.9".to_owned()
+        },
+        or: &["psycopg"],
+        finding,
+    };
+    if options.database == DatabaseChoice::Service {
+        return vec![psycopg(None)];
+    }
+    // Settings name all that they were ready for; cartridges, where they are known, tell what was there.
+    let had = |kind: &str| {
+        let named = |what: &str| {
+            options
+                .cartridges
+                .iter()
+                .any(|cartridge| cartridge.starts_with(what))
+        };
+        let any = ["mysql", "mariadb", "postgresql"]
+            .iter()
+            .any(|kind| named(kind));
+        !any || named(kind) || (kind == "mysql" && named("mariadb"))
+    };
+    let missing = |kind: DatabaseKind, what: &str, note: &str| {
+        let database = facts
+            .databases
+            .iter()
+            .find(|database| database.kind == kind)?;
+        Some(RULE.finding(
+            Severity::Blocker,
+            Some(&database.path),
+            Some(database.line),
+            format!("the settings name {what}, and nothing requires a client for it{note}"),
+        ))
+    };
+    let mut found = Vec::new();
+    if had("postgresql")
+        && let Some(finding) = missing(DatabaseKind::Postgresql, "PostgreSQL", "")
+    {
+        found.push(psycopg(Some(finding)));
+    }
+    if had("mysql")
+        && let Some(finding) = missing(
+            DatabaseKind::Mysql,
+            "MySQL",
+            "; it is compiled by the build, with headers of MySQL that full builder images have",
+        )
+    {
+        found.push(Need {
+            text: if options.python3() {
+                "mysqlclient>=2.2"
+            } else {
+                "mysqlclient<2"
+            }
+            .to_owned(),
+            or: &["pymysql", "mysql-connector", "mysql-python"],
+            finding: Some(finding),
         });
     }
-    needed
+    found
 }

@@ -14,28 +14,45 @@ pub(super) const RULE: Rule = Rule {
 pub(crate) struct Maker {
     /// The hook's line.
     pub(crate) line: usize,
+    /// What stands before it on its line.
+    pub(crate) before: String,
     /// The command without its redirection.
     pub(crate) command: String,
     /// The file, as the shell reads it.
     pub(crate) file: String,
+    /// What follows on its line.
+    pub(crate) after: String,
 }
 
 /// Finds `python …secrets.py > …secrets.json` in a hook.
 pub(crate) fn maker(text: &str) -> Option<Maker> {
     text.lines().enumerate().find_map(|(at, line)| {
-        let line = line.trim();
-        if line.starts_with('#') || !line.contains("python") {
+        if line.trim_start().starts_with('#') || !line.contains("python") {
             return None;
         }
-        let (command, file) = line.split_once('>')?;
-        let file = file.trim();
-        let file = file.split_whitespace().next()?;
-        (command.contains(".py") && file.contains("secret") && !file.starts_with('&')).then(|| {
-            Maker {
-                line: at + 1,
-                command: command.trim().to_owned(),
-                file: file.to_owned(),
-            }
+        let (left, right) = line.split_once('>')?;
+        // What stands before the command on its line decides whether it runs.
+        let start = ["then ", "else ", "do ", "|| ", "; "]
+            .iter()
+            .filter_map(|word| left.rfind(word).map(|at| at + word.len()))
+            .max()
+            .unwrap_or(0);
+        let (before, command) = left.split_at_checked(start)?;
+        let right = right.trim_start();
+        let end = right
+            .find(|c: char| c.is_whitespace() || c == ';')
+            .unwrap_or(right.len());
+        let (file, after) = right.split_at_checked(end)?;
+        (command.contains("python")
+            && command.contains(".py")
+            && file.contains("secret")
+            && !file.starts_with('&'))
+        .then(|| Maker {
+            line: at + 1,
+            before: before.trim().to_owned(),
+            command: command.trim().to_owned(),
+            file: file.to_owned(),
+            after: after.trim().to_owned(),
         })
     })
 }

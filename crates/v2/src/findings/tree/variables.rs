@@ -1,6 +1,6 @@
 //! The environment that V2 gave, and what is asked of a person.
 
-use crate::findings::{Check, Rule, Severity, TreeContext};
+use crate::findings::{Check, Finding, Rule, Severity, TreeContext};
 use crate::python::Access;
 use crate::variables::{Source, Supply};
 
@@ -90,4 +90,75 @@ fn check(tree: &TreeContext<'_>) {
             ),
         }
     }
+}
+
+/// V2's own variables, and those of its cartridges: what a name that is put together may become.
+const KNOWN: &[&str] = &[
+    "OPENSHIFT_MYSQL_DB_HOST",
+    "OPENSHIFT_MYSQL_DB_PORT",
+    "OPENSHIFT_MYSQL_DB_USERNAME",
+    "OPENSHIFT_MYSQL_DB_PASSWORD",
+    "OPENSHIFT_MYSQL_DB_URL",
+    "OPENSHIFT_POSTGRESQL_DB_HOST",
+    "OPENSHIFT_POSTGRESQL_DB_PORT",
+    "OPENSHIFT_POSTGRESQL_DB_USERNAME",
+    "OPENSHIFT_POSTGRESQL_DB_PASSWORD",
+    "OPENSHIFT_POSTGRESQL_DB_URL",
+    "OPENSHIFT_MONGODB_DB_HOST",
+    "OPENSHIFT_MONGODB_DB_PORT",
+    "OPENSHIFT_MONGODB_DB_USERNAME",
+    "OPENSHIFT_MONGODB_DB_PASSWORD",
+    "OPENSHIFT_MONGODB_DB_URL",
+    "OPENSHIFT_PYTHON_IP",
+    "OPENSHIFT_PYTHON_PORT",
+    "OPENSHIFT_REPO_DIR",
+    "OPENSHIFT_DATA_DIR",
+    "OPENSHIFT_TMP_DIR",
+    "OPENSHIFT_LOG_DIR",
+    "OPENSHIFT_APP_NAME",
+    "OPENSHIFT_APP_DNS",
+    "OPENSHIFT_APP_UUID",
+    "OPENSHIFT_GEAR_DNS",
+    "OPENSHIFT_GEAR_NAME",
+    "OPENSHIFT_GEAR_UUID",
+    "OPENSHIFT_SECRET_TOKEN",
+];
+
+/// What is said of a name that is put together: which variables it asks for cannot be told.
+pub(crate) fn put_together(path: &str, line: usize, pattern: &str) -> Finding {
+    let start = pattern.find(['%', '{']).unwrap_or(pattern.len());
+    let (head, rest) = pattern.split_at_checked(start).unwrap_or((pattern, ""));
+    // What follows the last place that is filled in: `%s`, `%(name)s` or `{}`.
+    let tail = rest
+        .rfind(['%', '}'])
+        .and_then(|at| rest.get(at..))
+        .map_or("", |tail| match tail.strip_prefix('%') {
+            Some(tail) => tail
+                .split_once(')')
+                .map_or(tail, |(_, tail)| tail)
+                .get(1..)
+                .unwrap_or_default(),
+            None => tail.trim_start_matches('}'),
+        });
+    let family: Vec<&str> = KNOWN
+        .iter()
+        .copied()
+        .filter(|name| name.starts_with(head) && name.ends_with(tail))
+        .collect();
+    let of = match family.as_slice() {
+        [] => String::new(),
+        all if all.len() > 6 => format!(
+            ", any of V2's variables from {} to {}",
+            all.first().copied().unwrap_or_default(),
+            all.last().copied().unwrap_or_default()
+        ),
+        all => format!(", as in {}", all.join(", ")),
+    };
+    RULE.finding(
+        Severity::Warning,
+        Some(path),
+        Some(line),
+        format!("the name of a variable is put together from {pattern}{of}"),
+    )
+    .person("write the names out, as in os.environ['OPENSHIFT_MYSQL_DB_HOST']: only what is written out is supplied")
 }
