@@ -55,4 +55,4 @@ pub use project::{Place, Project};
 pub use setup::{Admin, AdminSource};
 pub use source::SourceTree;
 pub use target::{Target, TargetKind};
-pub use volume::{VolumeOptions, VolumeSource};
+pub use volume::{RemoveVolume, VolumeChange, VolumeMount, VolumeOptions, VolumeRow, VolumeSource};

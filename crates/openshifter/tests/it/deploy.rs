@@ -468,6 +468,56 @@ fn objects(tool: &Tool, space: &Space<'_>, greeting: &str) {
     ))
     .ok()
     .says("kept");
+    volumes(tool, space);
+}
+
+/// A claim's mount moves, and the claim is taken out and put back: its data are those that were there.
+fn volumes(tool: &Tool, space: &Space<'_>) {
+    let set = |more: &[&str]| {
+        let args = step("shop", &["set-volume", "deployment/web"], more);
+        tool.run(&args)
+    };
+    let kept = |path: &str| {
+        until("the data at its path", || {
+            let command = ["--", "cat", path];
+            let args = step("shop", &["exec", "deployment/web"], &command);
+            (tool.run(&args).stdout == "kept\n").then_some(())
+        });
+    };
+    let move_it = [
+        "--add",
+        "--name=data",
+        "-m",
+        "/other",
+        "--overwrite",
+        "--dry-run",
+    ];
+    let before = space.must("deployment", "web");
+    set(&move_it).ok().says("would have the volume data");
+    assert_eq!(space.must("deployment", "web")["spec"], before["spec"]);
+    set(&move_it[..5]).ok().says_nothing_of("stays with");
+    let listed = set(&[]).ok();
+    assert_eq!(
+        listed.stdout,
+        "Deployment/web\n  claim web-data as data\n    mounted at /other in main\n"
+    );
+    kept("/other/file");
+
+    set(&["--remove"]).ended(2).one_message().says("confirm");
+    set(&["--remove", "--name=data", "--containers=*"])
+        .ok()
+        .says("the claim web-data stays with its data");
+    let listed = set(&["--list", "--output", "json"]).ok();
+    assert_eq!(listed.report(), json!([]));
+    assert!(space.get("persistentvolumeclaim", "web-data").is_some());
+    set(&["--add", "--claim-name=web-data", "-m", "/again"])
+        .ok()
+        .says("has the volume volume-1");
+    kept("/again/file");
+    set(&["--add", "--source={\"nfs\": 1}"])
+        .ended(2)
+        .one_message()
+        .says("an object of one field");
 }
 
 #[test]
