@@ -62,6 +62,9 @@
 //!   and to what the base image lets its group write to; what it leaves in `/tmp` is gone. All becomes one layer.
 //! - Registries elsewhere than on loopback addresses are not reached. Imports of whole repositories of other
 //!   registries are refused, imports on a schedule are not there, and an import fetches the layers at once.
+//! - A DeploymentConfig is rolled out by its controller, without a deployer pod: its hooks run in pods of their
+//!   own (`NAME-N-hook-pre`, `-mid`, `-post`), but hooks that tag images and custom strategies fail the roll-out.
+//!   Its `timeoutSeconds` is not observed.
 //! - Templates are processed (`processedtemplates`); a TemplateInstance is kept and makes nothing.
 //! - The registry removes no blobs, and knows no schema 1 and no signatures.
 //! - Files of ConfigMap and Secret volumes are written when a pod starts and not afterwards.
