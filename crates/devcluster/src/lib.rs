@@ -30,7 +30,7 @@
 //! | `openshifter.test/notar:1` | | nothing but a program that waits |
 //! | `openshifter.test/python:1` | | the machine's Python |
 //! | `openshifter.test/guestbook:1` | | the sample application |
-//! | `openshifter.test/s2i-python:1` | `python` | S2I builder: pip into a virtual environment, then gunicorn, app.sh, app.py or manage.py |
+//! | `openshifter.test/s2i-python:1` | `python` | S2I builder: pip into a virtual environment, then gunicorn.conf.py, app.sh, app.py, gunicorn or manage.py |
 //! | `openshifter.test/postgresql:1` | `postgresql` | a PostgreSQL server with the variables of OpenShift's images |
 //!
 //! Builds take their source from a folder of this machine (`file://`), a Git repository (http, https), or an
