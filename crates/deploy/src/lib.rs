@@ -32,6 +32,7 @@ mod logs;
 mod plan;
 mod progress;
 mod project;
+mod repository;
 mod rollout;
 mod scale;
 mod setup;
