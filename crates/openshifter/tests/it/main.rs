@@ -18,6 +18,7 @@ mod kinds;
 mod kubectl;
 mod memory;
 mod secrets;
+mod service;
 mod support;
 mod unchanged;
 mod v2;
