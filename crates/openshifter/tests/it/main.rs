@@ -8,6 +8,7 @@ mod catalogue;
 mod client;
 mod demo;
 mod deploy;
+mod deploy_plain;
 mod faults;
 mod grand;
 mod helm;

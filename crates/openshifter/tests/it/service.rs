@@ -156,25 +156,36 @@ fn with_its_database_beside_it_an_application_scales_and_rolls() {
     }
     assert_eq!(space.picture(), before);
 
-    // A build by hand rolls it out.
+    as_a_deployment(&tool, &space);
+    let image = image_of(&space);
     let build = ["build", "start", "visitors", "--from-dir=visitors-v3"];
     tool.run(&step(&build, &["--follow"])).ok();
-    until("the second roll-out", || {
-        let rc = space.get("replicationcontroller", "visitors-2")?;
-        let phase = &rc["metadata"]["annotations"]["openshift.io/deployment.phase"];
-        (*phase == "Complete").then_some(())
+    until("the roll-out of what was built", || {
+        let now = space.get("deployment", "visitors")?;
+        let status = &now["status"];
+        let rolled = status["updatedReplicas"] == status["replicas"]
+            && status["observedGeneration"] == now["metadata"]["generation"];
+        (image_of(&space) != image && rolled).then_some(())
+    });
+    until("the application after its roll-out", || {
+        (browser.ask("/", None).0 == 200).then_some(())
     });
     assert!(browser.signed().contains("Jürg"));
-
-    as_a_deployment(&tool, &space);
 }
 
-/// The same with Deployments, and an init container that finds its database.
+/// The image that the application's pods are made of.
+fn image_of(space: &Space<'_>) -> serde_json::Value {
+    let deployment = space.must("deployment", "visitors");
+    deployment["spec"]["template"]["spec"]["containers"][0]["image"].clone()
+}
+
+/// The same with Deployments: no build, since the source is the same, and an init container that finds its database.
 fn as_a_deployment(tool: &Tool, space: &Space<'_>) {
     space.kubectl(&["delete", "dc", "visitors", "postgresql", "--wait"]);
     space.until_gone("pods");
     tool.run(&deploy(&["--workload", "deployment"]))
         .ok()
+        .says("not built again: visitors-1")
         .says("rolling out Deployment/postgresql")
         .says("the first administrator was made before");
     let names = "SELECT name FROM visitors_visitor";
