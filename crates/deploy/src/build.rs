@@ -14,7 +14,7 @@ use crate::tail::{Tail, last_lines};
 use crate::{DeployError, Progress, Project, SourceTree, Target, TargetKind};
 
 /// Between two looks at something that cannot be watched.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(crate) const PAUSE: Duration = Duration::from_millis(500);
 
 /// How long the status of a build may take to follow the end of its log.
 const SETTLE: Duration = Duration::from_secs(30);

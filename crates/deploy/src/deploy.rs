@@ -8,18 +8,22 @@ use openshifter_v2::manifests::Stage;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
 use crate::apply::Action;
-use crate::build::build_kind;
+use crate::build::{PAUSE, build_kind};
 use crate::expose::address;
 use crate::plan::{DeployPlan, HOST, PlannedBuild, PlannedSetup, SOURCE};
-use crate::{BuildSource, DeployError, Progress, Project};
+use crate::{BuildSource, DeployError, Progress, Project, Silent};
 
 /// How long a router may take to admit a route.
 const ADMISSION: Duration = Duration::from_secs(120);
 
 /// How long an application whose pods are ready may take to answer.
 const HEALTH: Duration = Duration::from_secs(120);
+
+/// How long a BuildConfig may take to start its first build by itself.
+const FIRST_BUILD: Duration = Duration::from_secs(30);
 
 /// What became of an object.
 #[derive(Debug, Clone, Serialize)]
@@ -69,6 +73,8 @@ pub struct DeployReport {
     pub built: bool,
     /// The digest of its image.
     pub image: Option<String>,
+    /// Whether a roll-out was begun because the last one had failed.
+    pub rolled_out_again: bool,
     /// The setup hook.
     pub setup: SetupOutcome,
     /// The status that the application answers with.
@@ -103,6 +109,7 @@ impl DeployReport {
             build: None,
             built: false,
             image: None,
+            rolled_out_again: false,
             setup: match plan.setup {
                 PlannedSetup::None => SetupOutcome::None,
                 PlannedSetup::Done => SetupOutcome::Done,
@@ -120,6 +127,7 @@ impl DeployReport {
     pub fn changed(&self) -> bool {
         self.project_created
             || self.built
+            || self.rolled_out_again
             || self.setup == SetupOutcome::Run
             || self
                 .objects
@@ -217,18 +225,38 @@ impl Project {
         self.objects(&mut plan, &[Stage::Configuration, Stage::Database], report)
             .await?;
         let digest = self.image(&mut plan, report, progress).await?;
+        // What migrates a database would else fail until it is there, and be given up.
+        self.roll_outs((&plan, &[Stage::Database]), None, report, progress)
+            .await?;
         progress.stage("making what runs");
         self.objects(&mut plan, &[Stage::Application, Stage::Jobs], report)
             .await?;
-        let within = plan.inner.options.within;
-        for target in plan.workloads() {
-            progress.stage(&format!("rolling out {target}"));
-            let digest = (target.name == plan.name).then_some(digest.as_deref());
-            self.roll_out(&target, digest.flatten(), within, progress)
-                .await?;
-        }
+        let stages = [Stage::Application, Stage::Jobs];
+        self.roll_outs((&plan, &stages), digest.as_deref(), report, progress)
+            .await?;
         self.first_administrator(&plan, report, progress).await?;
         self.answers(&plan, report, progress).await
+    }
+
+    /// Waits for the workloads of some stages, one after the other.
+    async fn roll_outs(
+        &self,
+        (plan, stages): (&DeployPlan, &[Stage]),
+        digest: Option<&str>,
+        report: &mut DeployReport,
+        progress: &dyn Progress,
+    ) -> Result<(), DeployError> {
+        for target in plan.workloads(stages) {
+            progress.stage(&format!("rolling out {target}"));
+            if self.roll_out_again(&target).await? {
+                report.rolled_out_again = true;
+                progress.note("its last roll-out had failed: a new one begins");
+            }
+            let digest = digest.filter(|_| target.name == plan.name);
+            self.roll_out(&target, digest, plan.inner.options.within, progress)
+                .await?;
+        }
+        Ok(())
     }
 
     /// Makes the objects of some stages.
@@ -334,6 +362,14 @@ impl Project {
                 report.built = true;
                 build.clone()
             }
+            PlannedBuild::ByItself => {
+                progress.stage("waiting for the first build");
+                let build = self.first_build(&plan.name).await?;
+                report.build = Some(build.clone());
+                report.built = true;
+                progress.stage(&format!("building {build}"));
+                build
+            }
             PlannedBuild::Build { .. } | PlannedBuild::Configured => {
                 let source = match plan.inner.source.take() {
                     Some(tree) => {
@@ -362,6 +398,23 @@ impl Project {
         };
         let build = self.follow_build(&build, within, progress).await?;
         Ok(digest(&build, report))
+    }
+
+    /// The build that a configuration begins by itself; another one, where it does not.
+    async fn first_build(&self, config: &str) -> Result<String, DeployError> {
+        let deadline = Instant::now() + FIRST_BUILD;
+        loop {
+            let builds = self.builds_of(config).await?;
+            if let Some(build) = builds.first() {
+                return Ok(build.name().to_owned());
+            }
+            if Instant::now() >= deadline {
+                let source = BuildSource::Configured { env: Vec::new() };
+                let build = self.start_build(config, source, &Silent).await?;
+                return Ok(build.name().to_owned());
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// Notes at a build what it was made of, so that the same is not built again. Without it that is all that happens.

@@ -1,17 +1,17 @@
 //! What a deployment is to do: the plan that a dry run shows is the one that is carried out.
 
+mod source;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use openshifter_objects::{GroupKind, Object, places};
 use openshifter_v2::manifests::{InputValue, ManifestOptions, Manifests, Stage, Values, manifests};
 use openshifter_v2::{Limits, Needs, Tree, V2Error};
-use ring::digest::{Context, SHA256};
 use secrecy::SecretString;
 use serde::Serialize;
 
 use crate::apply::{Action, Step};
-use crate::build::{is_over, phase};
 use crate::setup::{AdminSource, key};
 use crate::{DeployError, Project, SourceTree, Target, TargetKind};
 
@@ -102,6 +102,8 @@ pub enum PlannedBuild {
     },
     /// A build is started of what its configuration names.
     Configured,
+    /// The configuration is made, and starts a build of what it names by itself.
+    ByItself,
     /// A build of this very source is under way.
     Join {
         /// Its name.
@@ -457,73 +459,6 @@ impl Prepared {
             ),
         )
     }
-
-    /// Whether a build is needed, by what the newest one was made of.
-    async fn plan_build(
-        &self,
-        objects: &[PlannedObject],
-    ) -> Result<(Option<SourceTree>, PlannedBuild, String), DeployError> {
-        let config = objects
-            .iter()
-            .map(|planned| &planned.step.object)
-            .find(|object| object.kind() == "BuildConfig")
-            .ok_or_else(|| DeployError::NotDeployable {
-                path: self.dir.clone(),
-                why: "nothing says how it is built".to_owned(),
-                hint: "convert it again".to_owned(),
-            })?;
-        let spec = config.value()["spec"].to_string();
-        let uploads = config.value()["spec"]["source"]["binary"].is_object()
-            || config.value()["spec"]["source"]["type"] == "Binary";
-        let (source, digest) = if uploads {
-            let folder = self.dir.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                let tree = SourceTree::of_build(&folder)?;
-                let digest = tree.digest()?;
-                Ok::<_, DeployError>((tree, digest))
-            });
-            let (tree, digest) = read
-                .await
-                .map_err(|error| DeployError::Task(error.to_string()))??;
-            (Some(tree), digest)
-        } else {
-            (None, String::new())
-        };
-        let mut context = Context::new(&SHA256);
-        context.update(digest.as_bytes());
-        context.update(spec.as_bytes());
-        let fingerprint: String = context
-            .finish()
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let build = match &source {
-            Some(tree) => PlannedBuild::Build {
-                files: tree.files(),
-                bytes: tree.bytes(),
-            },
-            // Only a build knows what a repository holds by now.
-            None => PlannedBuild::Configured,
-        };
-        if !self.exists || self.options.rebuild || source.is_none() {
-            return Ok((source, build, fingerprint));
-        }
-        let builds = self.project.builds_of(config.name()).await?;
-        let same = builds
-            .first()
-            .filter(|build| build.annotation(SOURCE) == Some(&fingerprint));
-        let build = match same {
-            Some(same) if !is_over(same) => PlannedBuild::Join {
-                build: same.name().to_owned(),
-            },
-            Some(same) if phase(same) == "Complete" => PlannedBuild::Unchanged {
-                build: same.name().to_owned(),
-            },
-            _ => build,
-        };
-        Ok((source, build, fingerprint))
-    }
 }
 
 impl DeployPlan {
@@ -538,10 +473,11 @@ impl DeployPlan {
             && self.setup != PlannedSetup::Run
     }
 
-    /// The workloads whose pods are waited for, the databases first.
-    pub(crate) fn workloads(&self) -> Vec<Target> {
+    /// The workloads of some stages, whose pods are waited for.
+    pub(crate) fn workloads(&self, stages: &[Stage]) -> Vec<Target> {
         self.objects
             .iter()
+            .filter(|planned| stages.contains(&planned.stage))
             .filter_map(|planned| {
                 let kind = match planned.step.object.kind() {
                     "Deployment" => TargetKind::Deployment,
@@ -556,7 +492,7 @@ impl DeployPlan {
 
     /// The application's own workload: what `logs`, `rsh` and `scale` are called with.
     pub fn workload(&self) -> Option<Target> {
-        self.workloads()
+        self.workloads(&[Stage::Application])
             .into_iter()
             .find(|target| target.name == self.name)
     }
@@ -590,6 +526,9 @@ impl DeployPlan {
             }
             PlannedBuild::Configured => {
                 "  build      from its repository, and follow the build".to_owned()
+            }
+            PlannedBuild::ByItself => {
+                "  build      begins by itself, from its repository: follow it".to_owned()
             }
             PlannedBuild::Join { build } => {
                 format!("  build      {build} of this source is under way: follow it")

@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use openshifter_cluster::LogOptions;
 use openshifter_objects::{Object, places};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::project::{is_ready, trouble};
 use crate::tail::Tail;
-use crate::{DeployError, Progress, Project, Target};
+use crate::{DeployError, Progress, Project, Target, TargetKind};
 
 /// How long a change is waited for before the pods are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long a controller may take to see a change.
+const SEEN: Duration = Duration::from_secs(60);
+
+const UNSEEN: &str = "its controller has not seen it yet";
 
 /// How often a container may end before its roll-out is given up.
 const RESTARTS: u64 = 3;
@@ -52,10 +57,11 @@ impl Project {
                 Err(error) if error.is_timeout() => {}
                 Err(error) => return Err(error.into()),
             }
-            let pods = self.pods_of(target).await?;
+            let mut pods = self.hooks_of(target).await?;
+            pods.extend(self.pods_of(target).await?);
             let new: Vec<&Object> = pods.iter().filter(|pod| runs(pod, digest)).collect();
             let text = match &now {
-                Some(State::Waiting(text)) => text.clone(),
+                Some(State::Waiting(text) | State::Failed(text)) => text.clone(),
                 _ => "waiting for the new image".to_owned(),
             };
             let why = new
@@ -82,12 +88,10 @@ impl Project {
             let over = Instant::now() >= deadline;
             let given_up = matches!(now, Some(State::Failed(_)));
             if crashing.is_some() || stuck >= PATIENCE || over || given_up {
-                let why = match now {
-                    Some(State::Failed(why)) if why_is_empty(&said) => why,
-                    _ if over && crashing.is_none() => {
-                        format!("not done within {} s: {said}", within.as_secs())
-                    }
-                    _ => said,
+                let why = if over && crashing.is_none() && !given_up {
+                    format!("not done within {} s: {said}", within.as_secs())
+                } else {
+                    said
                 };
                 let pod = crashing
                     .copied()
@@ -105,6 +109,55 @@ impl Project {
                 });
             }
         }
+    }
+
+    /// Begins a roll-out of a DeploymentConfig whose last one failed: it would stay failed for ever. Says whether it did.
+    pub(crate) async fn roll_out_again(&self, target: &Target) -> Result<bool, DeployError> {
+        if target.kind != TargetKind::DeploymentConfig {
+            return Ok(false);
+        }
+        let (kind, namespace) = (target.group_kind(), Some(self.namespace.as_str()));
+        // What was changed just now may begin one by itself, which its controller decides when it sees it.
+        let seen = |object: &Object| state(object) != State::Waiting(UNSEEN.to_owned());
+        let waited = self
+            .cluster
+            .wait(&kind, namespace, &target.name, SEEN, |object| {
+                object.is_none_or(seen)
+            })
+            .await;
+        match waited {
+            Ok(Some(object)) if matches!(state(&object), State::Failed(_)) => {}
+            Ok(Some(_)) => return Ok(false),
+            Ok(None) => return Err(self.not_found(&target.to_string())),
+            // The roll-out says what it waits for.
+            Err(error) if error.is_timeout() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let request = json!({
+            "apiVersion": "apps.openshift.io/v1", "kind": "DeploymentRequest",
+            "name": target.name, "latest": true, "force": true,
+        });
+        self.cluster
+            .create_subresource(&kind, namespace, &target.name, "instantiate", &request)
+            .await?;
+        Ok(true)
+    }
+
+    /// The pods of the hooks of a DeploymentConfig's newest roll-out, as far as they did not end well.
+    async fn hooks_of(&self, target: &Target) -> Result<Vec<Object>, DeployError> {
+        if target.kind != TargetKind::DeploymentConfig {
+            return Ok(Vec::new());
+        }
+        let config = self.get(target).await?;
+        let latest = config.value()["status"]["latestVersion"].as_i64();
+        let rollout = format!("{}-{}", target.name, latest.unwrap_or(0));
+        let labels = format!("openshift.io/deployer-pod-for.name={rollout}");
+        let mut pods = self.list("", "Pod", Some(&labels)).await?;
+        pods.retain(|pod| {
+            pod.name().starts_with(&format!("{rollout}-hook-"))
+                && pod.value()["status"]["phase"] != "Succeeded"
+        });
+        Ok(pods)
     }
 
     /// The end of the log of a pod that does not come up: of the container that is in trouble, before it was started anew.
@@ -140,10 +193,6 @@ impl Project {
     }
 }
 
-fn why_is_empty(said: &str) -> bool {
-    !said.contains("; ")
-}
-
 /// How far a workload is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
@@ -159,7 +208,7 @@ fn state(object: &Object) -> State {
     let number = |field: &str| status[field].as_i64().unwrap_or(0);
     let wanted = value["spec"]["replicas"].as_i64().unwrap_or(1);
     if number("observedGeneration") < value["metadata"]["generation"].as_i64().unwrap_or(0) {
-        return State::Waiting("its controller has not seen it yet".to_owned());
+        return State::Waiting(UNSEEN.to_owned());
     }
     let rolls =
         object.is("apps", "Deployment") || object.is("apps.openshift.io", "DeploymentConfig");
@@ -168,7 +217,7 @@ fn state(object: &Object) -> State {
         .find(|(_, condition)| {
             condition["type"] == "Progressing" && condition["status"] == "False"
         });
-    if let Some((_, condition)) = given_up {
+    if let Some((_, condition)) = given_up.filter(|(_, condition)| is_of_now(object, condition)) {
         let text = |field: &str| condition[field].as_str().unwrap_or_default();
         return State::Failed(format!("{} ({})", text("message"), text("reason")));
     }
@@ -196,6 +245,19 @@ fn state(object: &Object) -> State {
         return State::Waiting(format!("{up} of {wanted} pods available"));
     }
     State::Done
+}
+
+/// Whether a condition of a DeploymentConfig is about its newest roll-out. It names the ReplicationController that it is about, and
+/// stays a moment longer than this is the newest.
+fn is_of_now(object: &Object, condition: &Value) -> bool {
+    let name = object.name();
+    let message = condition["message"].as_str().unwrap_or_default();
+    let latest = object.value()["status"]["latestVersion"]
+        .as_i64()
+        .unwrap_or(0);
+    !object.is("apps.openshift.io", "DeploymentConfig")
+        || !message.contains(&format!("\"{name}-"))
+        || message.contains(&format!("\"{name}-{latest}\""))
 }
 
 /// Whether the pods of a workload, or a pod, run an image of this digest; anything does without one.
@@ -241,8 +303,6 @@ fn cannot_start(pod: &Object) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn deployment(status: Value) -> Object {
@@ -278,6 +338,21 @@ mod tests {
         let object = deployment(Value::Null);
         assert!(runs(&object, None) && runs(&object, Some("sha256:1")));
         assert!(!runs(&object, Some("sha256:2")));
+    }
+
+    #[test]
+    fn a_roll_out_that_failed_is_forgotten_when_another_one_begins() {
+        let config = |latest: i64| {
+            Object::from_value(json!({"apiVersion": "apps.openshift.io/v1", "kind": "DeploymentConfig",
+                "metadata": {"name": "web"}, "spec": {"replicas": 1},
+                "status": {"latestVersion": latest, "conditions": [{"type": "Progressing", "status": "False",
+                    "reason": "ProgressDeadlineExceeded",
+                    "message": "replication controller \"web-1\" has failed progressing"}]}}))
+            .unwrap()
+        };
+        assert!(matches!(state(&config(1)), State::Failed(_)));
+        assert!(matches!(state(&config(2)), State::Waiting(_)));
+        assert!(matches!(state(&config(11)), State::Waiting(_)));
     }
 
     #[test]

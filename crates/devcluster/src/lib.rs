@@ -30,7 +30,7 @@
 //! | `openshifter.test/notar:1` | | nothing but a program that waits |
 //! | `openshifter.test/python:1` | | the machine's Python |
 //! | `openshifter.test/guestbook:1` | | the sample application |
-//! | `openshifter.test/s2i-python:1` | `python` | S2I builder: pip into a virtual environment, then gunicorn, app.sh, app.py or manage.py |
+//! | `openshifter.test/s2i-python:1` | `python` | S2I builder: pip into a virtual environment, then gunicorn.conf.py, app.sh, app.py, gunicorn or manage.py |
 //! | `openshifter.test/postgresql:1` | `postgresql` | a PostgreSQL server with the variables of OpenShift's images |
 //!
 //! Builds take their source from a folder of this machine (`file://`), a Git repository (http, https), or an
@@ -62,6 +62,9 @@
 //!   and to what the base image lets its group write to; what it leaves in `/tmp` is gone. All becomes one layer.
 //! - Registries elsewhere than on loopback addresses are not reached. Imports of whole repositories of other
 //!   registries are refused, imports on a schedule are not there, and an import fetches the layers at once.
+//! - A DeploymentConfig is rolled out by its controller, without a deployer pod: its hooks run in pods of their
+//!   own (`NAME-N-hook-pre`, `-mid`, `-post`), but hooks that tag images and custom strategies fail the roll-out.
+//!   Its `timeoutSeconds` is not observed.
 //! - Templates are processed (`processedtemplates`); a TemplateInstance is kept and makes nothing.
 //! - The registry removes no blobs, and knows no schema 1 and no signatures.
 //! - Files of ConfigMap and Secret volumes are written when a pod starts and not afterwards.

@@ -1,11 +1,14 @@
 //! DeploymentConfigs: a ReplicationController for each roll-out, begun by triggers.
 //!
-//! There is no deployer pod: the controller itself scales the old one down and the new one up.
+//! There is no deployer pod: the controller itself scales the old one down and the new one up, and runs the hooks.
 
-use openshifter_apiserver::{ApiError, DeleteOptions, Event, ResourceId};
+mod hooks;
+mod rollout;
+
+use openshifter_apiserver::{ApiError, Event, ResourceId};
 use serde_json::{Value, json};
 
-use super::{Context, Controller, Key, Next, Reconciled, image_streams, pods, queue};
+use super::{Context, Controller, Key, Next, Reconciled, image_streams, queue};
 use crate::object::{self, annotation, list, number, resources, text};
 
 const CONFIG: &str = "openshift.io/deployment-config.name";
@@ -72,7 +75,7 @@ impl Controller for DeploymentConfigs {
             .filter(|rc| version(rc) < latest)
             .collect();
         if let Some(current) = &current {
-            roll_out(context, &config, current, &old)?;
+            rollout::step(context, &config, current, &old)?;
         }
         self.write_status(context, &config, current.as_ref(), &old)?;
         Ok(Next::Event)
@@ -275,25 +278,23 @@ fn version(rc: &Value) -> i64 {
         .unwrap_or(0)
 }
 
-/// Whether a ReplicationController was made of the template as it is now.
-fn same_template(rc: &Value, config: &Value) -> bool {
+/// The configuration that a ReplicationController was made of.
+fn made_of(rc: &Value) -> Option<Value> {
     annotation(rc, "openshift.io/encoded-deployment-config")
         .and_then(|text| serde_json::from_str::<Value>(text).ok())
-        .is_some_and(|made_of| made_of["spec"]["template"] == config["spec"]["template"])
+}
+
+/// Whether a ReplicationController was made of the template as it is now.
+fn same_template(rc: &Value, config: &Value) -> bool {
+    made_of(rc).is_some_and(|made_of| made_of["spec"]["template"] == config["spec"]["template"])
 }
 
 /// What a strategy asks for that cannot be done without a deployer pod.
 fn unsupported(config: &Value) -> Option<&'static str> {
-    let strategy = &config["spec"]["strategy"];
-    let hooked = ["recreateParams", "rollingParams"].iter().any(|params| {
-        ["pre", "mid", "post"]
-            .iter()
-            .any(|hook| !strategy[*params][*hook].is_null())
-    });
-    if hooked {
-        Some("this cluster does not implement lifecycle hooks")
-    } else if text(strategy, "/type") == "Custom" {
+    if text(config, "/spec/strategy/type") == "Custom" {
         Some("this cluster does not implement custom strategies")
+    } else if hooks::all(config).any(|(_, hook)| !hook["tagImages"].is_null()) {
+        Some("this cluster does not implement hooks that tag images")
     } else {
         None
     }
@@ -348,116 +349,4 @@ fn create_controller(context: &Context, config: &Value, version: i64) -> Result<
     context
         .store
         .create(&resources::replication_controllers(), Some(&namespace), rc)
-}
-
-/// One step from the old controllers to the new one; later, scaling.
-fn roll_out(
-    context: &Context,
-    config: &Value,
-    current: &Value,
-    old: &[Value],
-) -> Result<(), ApiError> {
-    let wanted = number(config, "/spec/replicas").unwrap_or(1);
-    match annotation(current, PHASE).unwrap_or_default() {
-        "Complete" => {
-            for rc in old {
-                scale(context, rc, 0)?;
-            }
-            clean_up(context, config, old)?;
-            return scale(
-                context,
-                current,
-                if config["spec"]["test"] == true {
-                    0
-                } else {
-                    wanted
-                },
-            );
-        }
-        "Failed" => return Ok(()),
-        "New" | "Pending" => set_phase(context, current, "Running")?,
-        _ => {}
-    }
-    let mut gone = true;
-    if text(config, "/spec/strategy/type") == "Recreate" {
-        for rc in old {
-            scale(context, rc, 0)?;
-            gone &= pods::owned(context, rc, |_| false)
-                .iter()
-                .all(object::is_finished);
-        }
-    }
-    if !gone {
-        return Ok(());
-    }
-    scale(context, current, wanted)?;
-    let status = context.store.get(
-        &resources::replication_controllers(),
-        Some(object::namespace(current)),
-        object::name(current),
-    );
-    let available = status
-        .and_then(|rc| number(&rc, "/status/availableReplicas"))
-        .unwrap_or(0);
-    if available >= wanted {
-        for rc in old {
-            scale(context, rc, 0)?;
-        }
-        set_phase(context, current, "Complete")?;
-    }
-    Ok(())
-}
-
-fn set_phase(context: &Context, rc: &Value, phase: &str) -> Result<(), ApiError> {
-    let (namespace, name) = queue::key(rc);
-    context.store.update(
-        &resources::replication_controllers(),
-        Some(&namespace),
-        &name,
-        |rc| {
-            rc["metadata"]["annotations"][PHASE] = json!(phase);
-        },
-    )?;
-    Ok(())
-}
-
-fn scale(context: &Context, rc: &Value, replicas: i64) -> Result<(), ApiError> {
-    let (namespace, name) = queue::key(rc);
-    context.store.update(
-        &resources::replication_controllers(),
-        Some(&namespace),
-        &name,
-        |rc| {
-            rc["spec"]["replicas"] = json!(replicas);
-        },
-    )?;
-    Ok(())
-}
-
-/// Removes idle controllers beyond the history that is kept.
-fn clean_up(context: &Context, config: &Value, old: &[Value]) -> Result<(), ApiError> {
-    let Some(keep) =
-        number(config, "/spec/revisionHistoryLimit").and_then(|n| usize::try_from(n).ok())
-    else {
-        return Ok(());
-    };
-    let idle: Vec<&Value> = old
-        .iter()
-        .filter(|rc| number(rc, "/status/replicas").unwrap_or(0) == 0)
-        .collect();
-    for rc in idle.iter().take(idle.len().saturating_sub(keep)) {
-        let (namespace, name) = queue::key(rc);
-        let options = DeleteOptions {
-            uid: Some(object::uid(rc).to_owned()),
-            ..DeleteOptions::default()
-        };
-        let deleted = context.store.delete(
-            &resources::replication_controllers(),
-            Some(&namespace),
-            &name,
-            options,
-        );
-        pods::gone_is_fine(deleted)?;
-    }
-    Ok(())
 }

@@ -149,6 +149,10 @@ fn python_builder(
             script(include_str!("s2i-python/assemble")),
         ),
         (
+            "usr/libexec/s2i/init-wrapper",
+            script(include_str!("s2i-python/init-wrapper")),
+        ),
+        (
             "usr/libexec/s2i/run",
             script(include_str!("s2i-python/run")),
         ),

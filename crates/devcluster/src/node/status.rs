@@ -110,13 +110,14 @@ impl PodState {
             .main
             .iter()
             .filter_map(|c| match &c.phase {
-                Phase::Terminated(ended) => Some(ended.code),
+                // One that is about to be started again at once has this end as its last one already.
+                Phase::Terminated(ended) if c.last.as_ref() != Some(ended) => Some(ended.code),
                 _ => None,
             })
             .collect();
         if ends.len() == self.main.len() && !self.main.is_empty() {
             let succeeded = ends.iter().all(|code| *code == 0);
-            // A container that is started again is waiting, so all of these have ended for good.
+            // A container that is started again later is waiting, so all of these have ended for good.
             return if succeeded { "Succeeded" } else { "Failed" };
         }
         let never_ran =
@@ -343,6 +344,11 @@ mod tests {
         assert_eq!(state(vec![ended(0), ended(0)]).phase("Never"), "Succeeded");
         assert_eq!(state(vec![ended(0), ended(1)]).phase("Never"), "Failed");
         assert_eq!(state(vec![ended(0), running()]).phase("Never"), "Running");
+        let mut again = state(vec![ended(1)]);
+        if let Phase::Terminated(ended) = &again.main[0].phase {
+            again.main[0].last = Some(ended.clone());
+        }
+        assert_eq!(again.phase("OnFailure"), "Running");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 )]
 
 mod bare;
+mod builder;
 mod builds;
 mod claims;
 mod dockerfiles;

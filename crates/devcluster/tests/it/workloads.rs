@@ -4,7 +4,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use openshifter_apiserver::ResourceId;
 use serde_json::{Value, json};
 
-use crate::support::{Cluster, api, claims, make, pods};
+use crate::support::{Cluster, api, claims, make, make_claim, pods};
 
 fn template(labels: &Value, script: &str) -> Value {
     json!({
@@ -323,5 +323,149 @@ async fn a_deployment_config_rolls_out_only_with_its_tag() {
             |rc| rc["metadata"]["annotations"]["openshift.io/deployment.phase"] == "Complete",
         )
         .await;
+    cluster.stop().await;
+}
+
+/// A DeploymentConfig whose hooks and pods write to one file of a claim.
+fn hooked() -> Value {
+    let labels = json!({"app": "web", "deploymentconfig": "web"});
+    let mut template = template(&labels, "echo main >> /data/log; exec sleep 1000");
+    let container = &mut template["spec"]["containers"][0];
+    container["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
+    container["env"] =
+        json!([{"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "words", "key": "word"}}}]);
+    container["readinessProbe"] =
+        json!({"exec": {"command": ["grep", "-q", "main", "/data/log"]}, "periodSeconds": 1});
+    template["spec"]["volumes"] =
+        json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]);
+    let hook = |script: &str| {
+        json!({"failurePolicy": "Abort", "execNewPod": {"containerName": "main", "volumes": ["data"],
+            "command": ["sh", "-c", script]}})
+    };
+    json!({
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 1,
+            "selector": labels,
+            "strategy": {"type": "Recreate", "recreateParams": {
+                "pre": hook("echo pre $WORD >> /data/log"),
+                "mid": hook("echo mid >> /data/log"),
+                "post": hook("echo post $OPENSHIFT_DEPLOYMENT_NAME >> /data/log"),
+            }},
+            "template": template,
+            "triggers": [{"type": "ConfigChange"}],
+        },
+    })
+}
+
+#[tokio::test]
+async fn hooks_of_a_roll_out_run_in_their_order_and_decide_on_it() {
+    let cluster = Cluster::start("hooks").await;
+    let client = cluster.project("shop").await;
+    make_claim(&client, "shop", "data", None).await;
+    let secret = json!({"metadata": {"name": "words"}, "stringData": {"word": "sesame"}});
+    make(&client, Some("shop"), "v1", "Secret", "secrets", secret).await;
+    make(
+        &client,
+        Some("shop"),
+        "apps.openshift.io/v1",
+        "DeploymentConfig",
+        "deploymentconfigs",
+        hooked(),
+    )
+    .await;
+    let controllers = ResourceId::core("replicationcontrollers");
+    let is = |phase: &'static str| {
+        move |rc: &Value| rc["metadata"]["annotations"]["openshift.io/deployment.phase"] == phase
+    };
+    cluster
+        .until(&controllers, "shop", "web-1", "complete", is("Complete"))
+        .await;
+    let claim = cluster
+        .store()
+        .get(&claims(), Some("shop"), "data")
+        .unwrap();
+    let volume = claim["spec"]["volumeName"].as_str().unwrap();
+    let volume = cluster
+        .store()
+        .get(&ResourceId::core("persistentvolumes"), None, volume)
+        .unwrap();
+    let folder = std::path::PathBuf::from(volume["spec"]["local"]["path"].as_str().unwrap());
+    let log = || std::fs::read_to_string(folder.join("log")).unwrap();
+    assert_eq!(log(), "pre sesame\nmid\nmain\npost web-1\n");
+    let hook = cluster
+        .store()
+        .get(&pods(), Some("shop"), "web-1-hook-mid")
+        .unwrap();
+    assert_eq!(hook["status"]["phase"], "Succeeded");
+
+    let configs = api(
+        &client,
+        Some("shop"),
+        "apps.openshift.io/v1",
+        "DeploymentConfig",
+        "deploymentconfigs",
+    );
+    let again = |round: &str, policy: &str, script: &str| {
+        let mid = json!({"failurePolicy": policy, "execNewPod": {"command": ["sh", "-c", script]}});
+        Patch::Merge(json!({"spec": {
+            "strategy": {"recreateParams": {"mid": mid}},
+            "template": {"metadata": {"annotations": {"round": round}}},
+        }}))
+    };
+    // A hook that fails takes the roll-out back, and stays to be looked at.
+    let patch = again("2", "Abort", "echo it says no; exit 1");
+    let params = PatchParams::default();
+    configs.patch("web", &params, &patch).await.unwrap();
+    let failed = cluster
+        .until(&controllers, "shop", "web-2", "failed", is("Failed"))
+        .await;
+    let reason = &failed["metadata"]["annotations"]["openshift.io/deployment.status-reason"];
+    assert_eq!(reason, "the mid hook failed: see pod web-2-hook-mid");
+    cluster
+        .until(&controllers, "shop", "web-1", "back", |rc| {
+            rc["status"]["readyReplicas"] == 1
+        })
+        .await;
+    let pod_logs = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client.clone(), "shop");
+    let said = pod_logs
+        .logs("web-2-hook-mid", &kube::api::LogParams::default())
+        .await
+        .unwrap();
+    assert_eq!(said, "it says no\n");
+    assert!(!log().contains("web-2"), "{}", log());
+    let config = ResourceId::new("apps.openshift.io", "deploymentconfigs");
+    cluster
+        .until(&config, "shop", "web", "known to have failed", |config| {
+            config["status"]["conditions"]
+                .as_array()
+                .is_some_and(|all| {
+                    all.iter()
+                        .any(|c| c["type"] == "Progressing" && c["status"] == "False")
+                })
+        })
+        .await;
+
+    // Its failure may not matter, or it may be tried again.
+    let patch = again("3", "Ignore", "exit 1");
+    configs.patch("web", &params, &patch).await.unwrap();
+    cluster
+        .until(&controllers, "shop", "web-3", "complete", is("Complete"))
+        .await;
+    let patch = again(
+        "4",
+        "Retry",
+        "test -e /data/tried || { touch /data/tried; exit 1; }",
+    );
+    configs.patch("web", &params, &patch).await.unwrap();
+    cluster
+        .until(&controllers, "shop", "web-4", "complete", is("Complete"))
+        .await;
+    let hook = cluster
+        .store()
+        .get(&pods(), Some("shop"), "web-4-hook-mid")
+        .unwrap();
+    assert_eq!(hook["status"]["containerStatuses"][0]["restartCount"], 1);
+    assert!(log().ends_with("post web-4\n"), "{}", log());
     cluster.stop().await;
 }

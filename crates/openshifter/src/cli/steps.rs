@@ -170,54 +170,80 @@ pub(crate) struct Scale {
 }
 
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("operation").args(["add", "remove", "list"]))]
 pub(crate) struct SetVolume {
     /// KIND/NAME: deployment/x, dc/x, statefulset/x
     pub(crate) target: String,
-    /// Add a volume
-    #[arg(long, required = true)]
+    /// Add a volume, or change one with --overwrite
+    #[arg(long)]
     pub(crate) add: bool,
-    /// The volume's name
+    /// Take a volume out; what it was made of stays
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// List the volumes and who mounts them, which is what is done without --add and --remove
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// The volume's name [default with --add: made up, or with --overwrite that of the volume at the mount path]
     #[arg(long, value_name = "NAME")]
-    pub(crate) name: String,
-    /// What it is [default: pvc if a claim is named, else emptyDir]
+    pub(crate) name: Option<String>,
+    /// What it is [default: what is named, else emptyDir for a new volume]
     #[arg(
         long = "type",
         short = 't',
         value_enum,
         ignore_case = true,
-        value_name = "TYPE"
+        value_name = "TYPE",
+        requires = "add"
     )]
     pub(crate) kind: Option<VolumeKind>,
     /// The claim
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "add")]
     pub(crate) claim_name: Option<String>,
     /// Make the claim with this size, if it is not there
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", requires = "add")]
     pub(crate) claim_size: Option<String>,
     /// Access mode of a new claim: ReadWriteOnce (rwo), ReadWriteMany (rwm), ReadOnlyMany (rom)
-    #[arg(long, value_name = "MODE", value_parser = access_mode)]
+    #[arg(long, value_name = "MODE", value_parser = access_mode, requires = "add")]
     pub(crate) claim_mode: Option<String>,
     /// Storage class of a new claim
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", requires = "add")]
     pub(crate) claim_class: Option<String>,
     /// The Secret
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "add")]
     pub(crate) secret_name: Option<String>,
     /// The ConfigMap
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "add")]
     pub(crate) configmap_name: Option<String>,
+    /// Permission bits of a Secret's or ConfigMap's files, as in 0644
+    #[arg(long, value_name = "MODE", value_parser = file_mode, requires = "add")]
+    pub(crate) default_mode: Option<u32>,
+    /// The folder of the node, with --type hostPath
+    #[arg(id = "host_path", long = "path", value_name = "PATH", requires = "add")]
+    pub(crate) host_path: Option<String>,
+    /// Any volume that a pod may have, as JSON: '{"nfs": {"server": …}}'
+    #[arg(long, value_name = "JSON", requires = "add", conflicts_with_all = ["kind", "claim_name", "claim_size", "secret_name", "configmap_name", "host_path"])]
+    pub(crate) source: Option<String>,
     /// Where it is mounted
-    #[arg(long, short = 'm', value_name = "PATH")]
+    #[arg(long, short = 'm', value_name = "PATH", requires = "add")]
     pub(crate) mount_path: Option<String>,
-    /// The container that mounts it [default: all of them]
-    #[arg(long, short = 'c', value_name = "CONTAINER")]
-    pub(crate) container: Option<String>,
+    /// The part of the volume that is mounted
+    #[arg(long, value_name = "PATH", requires = "mount_path")]
+    pub(crate) sub_path: Option<String>,
+    /// The containers that it is about; `*` stands for any characters [default: all; for one that moves, those that mount it]
+    #[arg(long, short = 'c', alias = "container", value_name = "CONTAINERS")]
+    pub(crate) containers: Option<String>,
     /// Mount it to be read only
-    #[arg(long)]
+    #[arg(long, requires = "mount_path")]
     pub(crate) read_only: bool,
-    /// Replace a volume of that name
-    #[arg(long)]
+    /// Change a volume that is there: without a source its mounts alone
+    #[arg(long, requires = "add")]
     pub(crate) overwrite: bool,
+    /// Take out all volumes
+    #[arg(long, requires = "remove")]
+    pub(crate) confirm: bool,
+    /// Only say what would be done; with --output json the workload as it would be
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) at: At,
 }
@@ -235,6 +261,17 @@ pub(crate) enum VolumeKind {
     /// A ConfigMap's keys as files
     #[value(name = "configmap")]
     ConfigMap,
+    /// A folder of the node
+    #[value(name = "hostPath")]
+    HostPath,
+}
+
+/// Permission bits in octal digits.
+fn file_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("write it in octal digits, as in 0644".to_owned()),
+    }
 }
 
 /// Access modes by their names and by the short ones of `oc`.

@@ -131,3 +131,62 @@ fn ports_and_replicas_are_those_of_the_cluster() {
     }
     assert_eq!(space.replicas("deployment", "web"), 2);
 }
+
+#[test]
+fn volumes_are_put_in_moved_and_taken_out() {
+    let space = Space::new(&world().source, "set-volumes");
+    space.create(&[deployment("web", None)]);
+    space.ready("deploy/web");
+    let tool = Tool::new();
+    let set = |more: &[&str]| tool.run(&step(&space, &["set-volume", "deployment/web"], more));
+    space.volumes(&["web-data"]);
+    let claim = ["--claim-name=web-data", "--claim-size=16Mi", "-m", "/data"];
+    set(&[&["--add", "--name=data"], &claim[..]].concat())
+        .ok()
+        .says("web-data created");
+    space.ready("deploy/web");
+    let text = "echo kept > /data/file";
+    let args = step(
+        &space,
+        &["exec", "deployment/web"],
+        &["--", "sh", "-c", text],
+    );
+    tool.run(&args).ok();
+    set(&["--add", "--name=data", "-m", "/other", "--overwrite"]).ok();
+    until("the data at the other path", || {
+        let command = ["--", "cat", "/other/file"];
+        let args = step(&space, &["exec", "deployment/web"], &command);
+        (tool.run(&args).stdout == "kept\n").then_some(())
+    });
+    let listed = set(&[]).ok();
+    assert!(
+        listed.stdout.contains("  claim web-data as data\n"),
+        "{listed:?}"
+    );
+    set(&["--remove", "--name=data"])
+        .ok()
+        .says("the claim web-data stays");
+    space.must("persistentvolumeclaim", "web-data");
+    assert!(!set(&["--list"]).ok().stdout.contains("web-data"));
+}
+
+#[test]
+fn exposing_says_what_a_cluster_without_routes_lacks() {
+    let space = Space::new(&world().source, "exposed");
+    space.create(&[
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
+            "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}}),
+    ]);
+    let tool = Tool::new();
+    let args = step(&space, &["expose", "svc/web"], &["--port=https"]);
+    tool.run(&args).ended(2).one_message().says("https");
+    let args = step(&space, &["expose", "svc/web"], &["--port=http"]);
+    let served = space.kubectl(&["api-resources", "--api-group=route.openshift.io"]);
+    let ran = tool.run(&args);
+    if served.contains("Route") {
+        ran.ok();
+        space.must("route", "web");
+    } else {
+        ran.ended(3).one_message().says("Route");
+    }
+}

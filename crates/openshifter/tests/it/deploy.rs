@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use openshifter_testing::GitServer;
 use serde_json::{Value, json};
 
 use crate::support::{Space, Terminal, Tool, World, deployment, keep_secret, run, until};
@@ -45,6 +46,7 @@ read_env() { set -a; [ ! -f "$hooks/$1" ] || . "$hooks/$1"; set +a; }
 hook() { [ ! -f "$hooks/$1" ] || "$hooks/$1"; }
 case $1 in
     assemble) bash /usr/libexec/s2i/assemble; read_env build_env; hook build ;;
+    jobs) read_env deploy_env; for job in "$hooks/../jobs/$2"/*; do "$job"; done ;;
     run) read_env deploy_env; hook deploy; exec bash /usr/libexec/s2i/run ;;
     *) read_env deploy_env; hook "$1" ;;
 esac
@@ -67,12 +69,22 @@ fn script(path: &Path, text: &str) {
 
 /// A tree of V2, converted, with a setup hook as Django's has.
 fn converted(tool: &Tool, name: &str) -> PathBuf {
+    converted_of(tool, name, APP, &[])
+}
+
+/// The same of another program, and with more files.
+fn converted_of(tool: &Tool, name: &str, app: &str, scripts: &[(&str, &str)]) -> PathBuf {
     let tree = tool.path(name);
     std::fs::create_dir_all(tree.join(".openshift/action_hooks")).expect("there is room");
     std::fs::write(tree.join(".openshift/action_hooks/README.md"), "none\n")
         .expect("there is room");
     std::fs::write(tree.join("requirements.txt"), "").expect("there is room");
-    script(&tree.join("app.py"), APP);
+    script(&tree.join("app.py"), app);
+    for (path, text) in scripts {
+        let path = tree.join(path);
+        std::fs::create_dir_all(path.parent().expect("it is in a folder")).expect("there is room");
+        script(&path, text);
+    }
     script(&tool.path("runner"), RUNNER);
     let out = format!("{name}-v3");
     tool.run(&[
@@ -468,6 +480,56 @@ fn objects(tool: &Tool, space: &Space<'_>, greeting: &str) {
     ))
     .ok()
     .says("kept");
+    volumes(tool, space);
+}
+
+/// A claim's mount moves, and the claim is taken out and put back: its data are those that were there.
+fn volumes(tool: &Tool, space: &Space<'_>) {
+    let set = |more: &[&str]| {
+        let args = step("shop", &["set-volume", "deployment/web"], more);
+        tool.run(&args)
+    };
+    let kept = |path: &str| {
+        until("the data at its path", || {
+            let command = ["--", "cat", path];
+            let args = step("shop", &["exec", "deployment/web"], &command);
+            (tool.run(&args).stdout == "kept\n").then_some(())
+        });
+    };
+    let move_it = [
+        "--add",
+        "--name=data",
+        "-m",
+        "/other",
+        "--overwrite",
+        "--dry-run",
+    ];
+    let before = space.must("deployment", "web");
+    set(&move_it).ok().says("would have the volume data");
+    assert_eq!(space.must("deployment", "web")["spec"], before["spec"]);
+    set(&move_it[..5]).ok().says_nothing_of("stays with");
+    let listed = set(&[]).ok();
+    assert_eq!(
+        listed.stdout,
+        "Deployment/web\n  claim web-data as data\n    mounted at /other in main\n"
+    );
+    kept("/other/file");
+
+    set(&["--remove"]).ended(2).one_message().says("confirm");
+    set(&["--remove", "--name=data", "--containers=*"])
+        .ok()
+        .says("the claim web-data stays with its data");
+    let listed = set(&["--list", "--output", "json"]).ok();
+    assert_eq!(listed.report(), json!([]));
+    assert!(space.get("persistentvolumeclaim", "web-data").is_some());
+    set(&["--add", "--claim-name=web-data", "-m", "/again"])
+        .ok()
+        .says("has the volume volume-1");
+    kept("/again/file");
+    set(&["--add", "--source={\"nfs\": 1}"])
+        .ended(2)
+        .one_message()
+        .says("an object of one field");
 }
 
 #[test]
@@ -547,4 +609,153 @@ fn a_build_that_fails_says_why_and_the_same_command_goes_on() {
         .says("the first administrator was made");
     assert_eq!(space.names("builds.build.openshift.io").len(), 3);
     assert_eq!(secrets("secrets"), before);
+}
+
+/// What it was told by its surroundings, and what its job left.
+const TOLD: &str = r#"import os
+import signal
+from wsgiref.simple_server import make_server
+
+KEY = os.environ['API_KEY']
+DNS = os.environ['OPENSHIFT_APP_DNS']
+
+
+def application(environ, start_response):
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    text = 'key of %d at %s\n' % (len(KEY), DNS)
+    for name in ('admins', 'ticks'):
+        path = os.path.join(os.environ['OPENSHIFT_DATA_DIR'], name)
+        if os.path.exists(path):
+            text += open(path).read()
+    return [text.encode('utf-8')]
+
+
+signal.signal(signal.SIGTERM, lambda *ignored: os._exit(0))
+port = int(os.environ['OPENSHIFT_PYTHON_PORT'])
+make_server(os.environ['OPENSHIFT_PYTHON_IP'], port, application).serve_forever()
+"#;
+
+const TICK: &str = "#!/bin/bash\necho tick > \"${OPENSHIFT_DATA_DIR%/}/ticks\"\n";
+
+const KEY: &str = "a key of an API, 1885";
+
+#[test]
+fn what_only_a_person_knows_is_asked_for_or_comes_from_where_it_was_said() {
+    for secret in [PASSWORD, KEY] {
+        keep_secret(secret);
+    }
+    let world = World::small();
+    let tool = Tool::new(&world);
+    let job = [(".openshift/cron/minutely/tick", TICK)];
+    converted_of(&tool, "told", TOLD, &job);
+    let space = world.minishift.absent("shop");
+    tool.run(&deploy("told-v3", "shop", &["--skip-setup"]))
+        .ended(2)
+        .one_message()
+        .says("API_KEY");
+
+    // A person is asked for what nobody said.
+    let args = deploy("told-v3", "shop", &["--dry-run"]);
+    let mut terminal = Terminal::start(tool.command(&args));
+    terminal.answer("API_KEY", KEY);
+    let (status, shown) = terminal.end();
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains("make the first administrator"), "{shown}");
+    tool.write("values", format!("API_KEY={KEY}\n"));
+    let args = deploy("told-v3", "shop", &["--values", "values"]);
+    let mut terminal = Terminal::start(tool.command(&args));
+    terminal.answer("Name of the first administrator", "ada");
+    terminal.answer("Address of the first administrator", "ada@example.test");
+    terminal.answer("Password of the first administrator", PASSWORD);
+    terminal.answer("Confirmation", PASSWORD);
+    terminal.until_shows("the first administrator was made");
+    let (status, shown) = terminal.end();
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(!shown.contains("API_KEY"), "{shown}");
+    let route = space.must("route", "told");
+    let host = route["spec"]["host"].as_str().expect("it has a host");
+    let told = |key: &str| format!("key of {} at {host}\n", key.len());
+    let first = told(KEY) + &format!("ada {}\n", PASSWORD.len());
+    assert!(page(&space, host).starts_with(&first));
+
+    // The administrator of a Secret, for data that nobody set up.
+    space.create(&[json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "chief"},
+        "stringData": {"username": "grace", "password": PASSWORD},
+    })]);
+    let claims = space.names("persistentvolumeclaims");
+    let claim = claims.first().expect("its data are on a claim");
+    space.kubectl(&["annotate", claim, "openshifter.dev/setup-"]);
+    // A strategy that somebody changed comes back, and what is of the other one goes.
+    let rolling =
+        r#"{"spec":{"strategy":{"type":"RollingUpdate","rollingUpdate":{"maxSurge":1}}}}"#;
+    space.kubectl(&["patch", "deployment", "told", "--type=merge", "-p", rolling]);
+    let more = ["--admin-from-secret", "chief", "--rebuild"];
+    tool.run(&deploy("told-v3", "shop", &more))
+        .ok()
+        .says("built by told-2")
+        .says("the first administrator was made");
+    let strategy = &space.must("deployment", "told")["spec"]["strategy"];
+    assert_eq!(*strategy, json!({"type": "Recreate"}));
+    let second = first.clone() + &format!("grace {}\n", PASSWORD.len());
+
+    // By now its job was due.
+    until("the job to have run", || {
+        (page(&space, host) == format!("{second}tick\n")).then_some(())
+    });
+}
+
+#[test]
+fn a_repository_is_built_once_for_each_of_its_commits() {
+    keep_secret(PASSWORD);
+    let world = World::small();
+    let tool = Tool::new(&world);
+    let tree = converted(&tool, "hello");
+    let repository = GitServer::start();
+    repository.commit("hello", &tree, "as it was converted");
+    let url = repository.url("hello");
+    let more = ["--git", &url, "--skip-setup", "--workload"];
+    let more = [&more[..], &["deployment-config"]].concat();
+    let args = deploy("hello-v3", "shop", &more);
+    let space = world.minishift.absent("shop");
+    let builds = || space.names("builds.build.openshift.io").len();
+    // The configuration starts its first build itself.
+    tool.run(&args).ok().says("built by hello-1");
+    assert_eq!(builds(), 1);
+    tool.run(&args).ok().says("not built again: hello-1");
+    assert_eq!(builds(), 1);
+    std::fs::write(tree.join("more.txt"), "more\n").expect("there is room");
+    repository.commit("hello", &tree, "more");
+    tool.run(&args).ok().says("built by hello-2");
+    assert_eq!(builds(), 2);
+
+    // Somebody's hook fails, and the roll-out with it: the next one says what the hook says.
+    let patch = |mid: Value, round: &str| {
+        let patch = json!({"spec": {
+            "strategy": {"recreateParams": {"mid": mid}},
+            "template": {"metadata": {"annotations": {"round": round}}},
+        }});
+        let patch = patch.to_string();
+        space.kubectl(&["patch", "dc", "hello", "--type=merge", "-p", &patch]);
+    };
+    let says_no = json!({"failurePolicy": "Abort", "execNewPod": {
+        "containerName": "hello", "command": ["sh", "-c", "echo the hook says no; exit 1"]}});
+    patch(says_no, "1");
+    let phase = |version: u32| {
+        let rc = space.get("replicationcontroller", &format!("hello-{version}"))?;
+        let phase = &rc["metadata"]["annotations"]["openshift.io/deployment.phase"];
+        phase.as_str().map(str::to_owned)
+    };
+    until("the roll-out to fail", || {
+        (phase(3)? == "Failed").then_some(())
+    });
+    tool.run(&args)
+        .ended(4)
+        .says("its last roll-out had failed")
+        .says("Pod/hello-4-hook-mid")
+        .says("| the hook says no");
+    // Mended, but nothing begins it anew: the same command does.
+    patch(Value::Null, "1");
+    tool.run(&args).ok().says("not built again: hello-2");
+    assert_eq!(phase(5).as_deref(), Some("Complete"));
 }

@@ -8,12 +8,12 @@ use std::process::Command;
 
 use crate::support::{Dev, Service, Space, Tool, World, keep_secret, run, tools, until};
 
-const PASSWORD: &str = "a horse of 1885, correct and stapled";
+pub(crate) const PASSWORD: &str = "a horse of 1885, correct and stapled";
 
 /// What a visitor signs with, as forms have it.
-const NAME: &str = "J%C3%BCrg";
+pub(crate) const NAME: &str = "J%C3%BCrg";
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder can be made");
     for entry in std::fs::read_dir(from).expect("the folder can be listed") {
         let entry = entry.expect("the folder can be listed");
@@ -27,7 +27,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// The static runner, as it is handed to users.
-fn runner() -> String {
+pub(crate) fn runner() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let output = Command::new(root.join("scripts/build-image-runner"))
         .output()
@@ -42,7 +42,7 @@ fn runner() -> String {
 }
 
 /// Puts the wheels into the converted tree, as one does for builds without a network.
-fn with_wheels(tree: &Path) {
+pub(crate) fn with_wheels(tree: &Path) {
     let wheels = tools().join("wheels");
     assert!(
         wheels.join("complete").is_file(),
@@ -64,14 +64,14 @@ fn with_wheels(tree: &Path) {
 }
 
 /// A person at a browser, who comes through the router with TLS.
-struct Browser<'a> {
+pub(crate) struct Browser<'a> {
     cluster: &'a Dev,
     host: String,
     cookies: PathBuf,
 }
 
 impl<'a> Browser<'a> {
-    fn new(tool: &Tool, space: &Space<'a>, name: &str) -> Self {
+    pub(crate) fn new(tool: &Tool, space: &Space<'a>, name: &str) -> Self {
         let host = until("the route to be admitted", || {
             let route = space.get("route", "visitors")?;
             Some(route["status"]["ingress"][0]["host"].as_str()?.to_owned())
@@ -84,7 +84,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Status, content type and page.
-    fn ask(&self, path: &str, form: Option<&str>) -> (u16, String, String) {
+    pub(crate) fn ask(&self, path: &str, form: Option<&str>) -> (u16, String, String) {
         let mut curl = Command::new("curl");
         curl.args(["--silent", "--show-error", "--noproxy", "*", "--insecure"])
             .arg("--connect-to")
@@ -114,14 +114,14 @@ impl<'a> Browser<'a> {
         )
     }
 
-    fn page(&self, path: &str) -> String {
+    pub(crate) fn page(&self, path: &str) -> String {
         let (status, _, page) = self.ask(path, None);
         assert_eq!(status, 200, "{path}: {page}");
         page
     }
 
     /// Fills in the form of a page.
-    fn fill(&self, path: &str, fields: &str) -> (u16, String) {
+    pub(crate) fn fill(&self, path: &str, fields: &str) -> (u16, String) {
         let page = self.page(path);
         let token = page
             .split_once("name=\"csrfmiddlewaretoken\" value=\"")
@@ -133,7 +133,7 @@ impl<'a> Browser<'a> {
     }
 
     /// The administrator logs in.
-    fn log_in(&self) {
+    pub(crate) fn log_in(&self) {
         // A container that was just started may still be loading.
         until("the login page", || {
             (self.ask("/admin/login/", None).0 == 200).then_some(())
@@ -147,7 +147,7 @@ impl<'a> Browser<'a> {
     }
 
     /// Who has signed, as everybody sees it.
-    fn signed(&self) -> String {
+    pub(crate) fn signed(&self) -> String {
         self.page("/")
     }
 }

@@ -1,7 +1,10 @@
 //! `openshifter scale`, `set-volume` and `expose`: steps that change one object.
 
 use anyhow::Result;
-use openshifter_deploy::{ExposeOptions, Target, TargetKind, VolumeOptions, VolumeSource};
+use openshifter_deploy::{
+    ExposeOptions, RemoveVolume, Target, TargetKind, VolumeOptions, VolumeRow, VolumeSource,
+};
+use serde_json::Value;
 
 use crate::cli::{Expose, Scale, SetVolume, VolumeKind};
 use crate::commands::Session;
@@ -24,14 +27,53 @@ pub(crate) async fn scale(args: Scale, printer: Printer) -> Result<Exit> {
 
 pub(crate) async fn set_volume(args: SetVolume, printer: Printer) -> Result<Exit> {
     let target = workload(&args.target)?;
-    let options = volume(&args)?;
     let session = Session::new(printer);
+    if !args.add && !args.remove {
+        let (name, containers) = (args.name.as_deref(), args.containers.as_deref());
+        return within!(args.at, session, |project| {
+            let rows = project
+                .volumes(&target, name, containers)
+                .await
+                .map_err(usage)?;
+            printer.data(&rows, |rows| {
+                let rows: String = rows.iter().map(VolumeRow::text).collect();
+                let none = if rows.is_empty() {
+                    "  no volumes\n"
+                } else {
+                    ""
+                };
+                format!("{target}\n{rows}{none}")
+            })?;
+            Ok(Exit::Complete)
+        });
+    }
+    let added = if args.add { Some(volume(&args)?) } else { None };
+    let removed = RemoveVolume {
+        name: args.name.clone(),
+        containers: args.containers.clone(),
+        confirm: args.confirm,
+        dry_run: args.dry_run,
+    };
     within!(args.at, session, |project| {
-        let notes = project.add_volume(&target, &options).await.map_err(usage)?;
-        for note in notes {
-            printer.note(&note);
+        let done = match &added {
+            Some(options) => project.add_volume(&target, options).await,
+            None => project.remove_volume(&target, &removed).await,
         }
-        printer.note(&format!("{target} has the volume {}", options.name));
+        .map_err(usage)?;
+        for note in &done.notes {
+            printer.note(note);
+        }
+        let names = done.names.join(", ");
+        let would = if args.dry_run { "would be " } else { "" };
+        printer.note(&match (args.add, args.dry_run) {
+            _ if done.names.is_empty() => format!("{target} is left as it is"),
+            (true, false) => format!("{target} has the volume {names}"),
+            (true, true) => format!("{target} would have the volume {names}"),
+            (false, _) => format!("{names} {would}taken out of {target}"),
+        });
+        if printer.is_json() {
+            printer.data(&done.object, |_| String::new())?;
+        }
         Ok(Exit::Complete)
     })
 }
@@ -66,26 +108,46 @@ fn workload(text: &str) -> Result<Target> {
     Target::parse(text, TargetKind::Deployment).map_err(usage)
 }
 
+/// What the flags say.
 fn volume(args: &SetVolume) -> Result<VolumeOptions> {
+    Ok(VolumeOptions {
+        name: args.name.clone(),
+        source: source(args)?,
+        mount_path: args.mount_path.clone(),
+        sub_path: args.sub_path.clone(),
+        containers: args.containers.clone(),
+        read_only: args.read_only,
+        overwrite: args.overwrite,
+        dry_run: args.dry_run,
+    })
+}
+
+/// What the volume is, if that is said: a mount that moves leaves it what it was.
+fn source(args: &SetVolume) -> Result<Option<VolumeSource>> {
     let claims = args.claim_name.is_some() || args.claim_size.is_some();
-    let kind = args.kind.unwrap_or(match args {
-        _ if claims => VolumeKind::Claim,
-        SetVolume {
-            secret_name: Some(_),
-            ..
-        } => VolumeKind::Secret,
-        SetVolume {
-            configmap_name: Some(_),
-            ..
-        } => VolumeKind::ConfigMap,
-        _ => VolumeKind::EmptyDir,
-    });
+    let kind = match args.kind {
+        Some(kind) => kind,
+        None if claims => VolumeKind::Claim,
+        None if args.secret_name.is_some() => VolumeKind::Secret,
+        None if args.configmap_name.is_some() => VolumeKind::ConfigMap,
+        None if args.host_path.is_some() => VolumeKind::HostPath,
+        None => {
+            return Ok(match &args.source {
+                Some(text) => Some(VolumeSource::Given(given(text)?)),
+                None => None,
+            });
+        }
+    };
     let needs = |value: &Option<String>, flag: &str| {
         value
             .clone()
             .ok_or_else(|| Usage(format!("say which, with {flag}")))
     };
-    let source = match kind {
+    let mode = args.default_mode;
+    if mode.is_some() && !matches!(kind, VolumeKind::Secret | VolumeKind::ConfigMap) {
+        return Err(Usage("--default-mode is for Secrets and ConfigMaps".to_owned()).into());
+    }
+    Ok(Some(match kind {
         VolumeKind::Claim => VolumeSource::Claim {
             name: args.claim_name.clone(),
             size: args.claim_size.clone(),
@@ -93,17 +155,27 @@ fn volume(args: &SetVolume) -> Result<VolumeOptions> {
             class: args.claim_class.clone(),
         },
         VolumeKind::EmptyDir => VolumeSource::EmptyDir,
-        VolumeKind::Secret => VolumeSource::Secret(needs(&args.secret_name, "--secret-name")?),
-        VolumeKind::ConfigMap => {
-            VolumeSource::ConfigMap(needs(&args.configmap_name, "--configmap-name")?)
-        }
-    };
-    Ok(VolumeOptions {
-        name: args.name.clone(),
-        source,
-        mount_path: args.mount_path.clone(),
-        container: args.container.clone(),
-        read_only: args.read_only,
-        overwrite: args.overwrite,
-    })
+        VolumeKind::Secret => VolumeSource::Secret {
+            name: needs(&args.secret_name, "--secret-name")?,
+            mode,
+        },
+        VolumeKind::ConfigMap => VolumeSource::ConfigMap {
+            name: needs(&args.configmap_name, "--configmap-name")?,
+            mode,
+        },
+        VolumeKind::HostPath => VolumeSource::HostPath(needs(&args.host_path, "--path")?),
+    }))
+}
+
+/// A volume's one field, as JSON.
+fn given(text: &str) -> Result<Value> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| Usage(format!("--source is no JSON: {error}")))?;
+    let is_one = value
+        .as_object()
+        .is_some_and(|fields| fields.len() == 1 && fields.values().all(Value::is_object));
+    if is_one {
+        return Ok(value);
+    }
+    Err(Usage("--source is an object of one field, as in {\"nfs\": {…}}".to_owned()).into())
 }
