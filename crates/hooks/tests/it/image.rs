@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock};
 
 use tempfile::TempDir;
 
@@ -43,6 +44,10 @@ const ASSEMBLE: &str =
     "#!/bin/bash\nset -e\nshopt -s dotglob\nnote builder-assemble \"$@\"\nmv /tmp/src/* ./\n";
 
 const RUN: &str = "#!/bin/bash\nnote builder-run \"pid $$\" \"$@\"\n";
+
+/// A program that is being written cannot be started ("text file busy"), and a process that another test starts at that
+/// moment has the file open, too, until it has become its own program. So nothing is written while something starts.
+static STARTING: RwLock<()> = RwLock::new(());
 
 /// Which runner is called `powershift` in the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +113,7 @@ impl Image {
     pub(crate) fn file(&self, name: &str, content: &str) -> &Self {
         let path = self.at(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _whole = STARTING.read().unwrap_or_else(PoisonError::into_inner);
         fs::write(path, content).unwrap();
         self
     }
@@ -240,13 +246,15 @@ impl Image {
 
     /// Runs it to its end.
     pub(crate) fn run(&self, runner: Runner, words: &[&str]) -> Output {
-        let mut child = self
-            .command(runner, words)
+        let mut command = self.command(runner, words);
+        let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        drop(starting);
         // Whoever reads nothing may have ended already.
         let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
         child.wait_with_output().unwrap()
@@ -280,6 +288,7 @@ impl Image {
                 for name in ["powershift", "openshifter-image"] {
                     let to = self.at("app/bin").join(name);
                     if !to.exists() {
+                        let _whole = STARTING.read().unwrap_or_else(PoisonError::into_inner);
                         // A link would be the program that other tests run, too.
                         fs::copy(env!("CARGO_BIN_EXE_openshifter-image"), to).unwrap();
                     }
