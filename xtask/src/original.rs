@@ -17,6 +17,13 @@ const PACKAGES: [&str; 3] = [
 
 /// Installs it as `powershift` in the folder of tools, unless it is there.
 pub(crate) fn install(folder: &Path) -> Result<()> {
+    // What builder images name their users by. It is in no list of libraries: the dynamic linker says what it lacks.
+    let preloaded = Command::new("true")
+        .env("LD_PRELOAD", "libnss_wrapper.so")
+        .output();
+    if !preloaded.is_ok_and(|output| output.stderr.is_empty()) {
+        install_packages(&["libnss-wrapper"])?;
+    }
     let venv = folder.join("powershift");
     // Made last, so a half installed one does not count.
     let program = venv.join("bin/powershift");

@@ -55,6 +55,10 @@ pub(crate) struct Resume {
     pub(crate) began: u128,
     /// Names of the variables with functions that were inherited.
     pub(crate) functions: Vec<OsString>,
+    /// The status that the file failed with, where the runner is told.
+    pub(crate) failed: Option<u8>,
+    /// The traps that the file has set for the end of its shell, as text for bash, or nothing.
+    pub(crate) traps: OsString,
 }
 
 /// The commands.
@@ -408,7 +412,7 @@ fn check_init(options: &Options, action: &Action) -> Result<(), Error> {
 
 fn resume(words: &mut Vec<OsString>) -> Result<Resume, Error> {
     let broken = || Error::Usage(format!("{RESUME} is for this program's own use"));
-    if words.len() < 4 {
+    if words.len() < 6 {
         return Err(broken());
     }
     let number = |at: usize| words[at].to_str().map(str::to_owned).ok_or_else(broken);
@@ -420,16 +424,23 @@ fn resume(words: &mut Vec<OsString>) -> Result<Resume, Error> {
         .filter(|name| !name.is_empty())
         .map(|name| OsStr::from_bytes(name).to_owned())
         .collect();
-    words.drain(..4);
+    let failed = match number(4)?.as_str() {
+        "" => None,
+        status => Some(status.parse().map_err(|_| broken())?),
+    };
+    let traps = words[5].clone();
+    words.drain(..6);
     Ok(Resume {
         step,
         began,
         functions,
+        failed,
+        traps,
     })
 }
 
-/// The words with which bash becomes the runner again.
-pub(crate) fn resume_words(resume: &Resume) -> [OsString; 4] {
+/// The words with which bash becomes the runner again. The last two are for bash: what the file failed with, and traps.
+pub(crate) fn resume_words(resume: &Resume) -> [OsString; 6] {
     let mut functions = OsString::new();
     for name in &resume.functions {
         functions.push(name);
@@ -440,6 +451,12 @@ pub(crate) fn resume_words(resume: &Resume) -> [OsString; 4] {
         resume.step.to_string().into(),
         resume.began.to_string().into(),
         functions,
+        resume
+            .failed
+            .map(|status| status.to_string())
+            .unwrap_or_default()
+            .into(),
+        resume.traps.clone(),
     ]
 }
 
@@ -551,6 +568,8 @@ mod tests {
             step: 2,
             began: 7,
             functions: vec!["BASH_FUNC_m%%".into()],
+            failed: Some(3),
+            traps: "trap -- 'x' EXIT".into(),
         };
         let mut again = first.program.clone();
         again.extend(resume_words(&resume));

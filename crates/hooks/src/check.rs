@@ -1,11 +1,13 @@
 //! `check`: looks for what will go wrong with a source tree's hooks before a build finds out. Nothing is run.
 
 mod environment;
+mod index;
 mod jobs;
 mod names;
 mod script;
 mod words;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,6 +60,8 @@ impl fmt::Display for Finding {
 #[derive(Debug)]
 struct Findings<'a> {
     root: &'a Path,
+    /// What git has as executable, or not.
+    index: BTreeMap<PathBuf, bool>,
     all: Vec<Finding>,
 }
 
@@ -101,7 +105,11 @@ impl Findings<'_> {
 /// ```
 #[must_use]
 pub fn check(root: &Path) -> Vec<Finding> {
-    let mut findings = Findings { root, all: vec![] };
+    let mut findings = Findings {
+        root,
+        index: index::modes(root),
+        all: vec![],
+    };
     let s2i = root.join(".s2i");
     let hooks = names::check(&s2i.join("action_hooks"), &mut findings);
     jobs::check(&s2i, &mut findings);

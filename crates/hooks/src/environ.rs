@@ -12,6 +12,8 @@ pub(crate) const SCRIPTS_PATH: &str = "S2I_SCRIPTS_PATH";
 pub(crate) const APPLICATION_PATH: &str = "S2I_APPLICATION_PATH";
 /// Its source folder, where every command runs.
 pub(crate) const SOURCE_PATH: &str = "S2I_SOURCE_PATH";
+/// How many shells are above.
+pub(crate) const SHELL_LEVEL: &str = "SHLVL";
 
 /// Names and values of all variables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +35,14 @@ impl Environ {
 
     pub(crate) fn set(&mut self, name: &str, value: impl Into<OsString>) {
         self.0.insert(name.into(), value.into());
+    }
+
+    /// How many shells are above, as a shell reads it: what is no number is none.
+    pub(crate) fn level(&self) -> u32 {
+        let level = self.get(SHELL_LEVEL).and_then(|level| level.to_str());
+        level
+            .and_then(|level| level.trim().parse().ok())
+            .unwrap_or(0)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {

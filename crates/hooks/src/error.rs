@@ -56,6 +56,14 @@ pub enum Error {
     /// Wrong words on the command line.
     #[error("{0}")]
     Usage(String),
+    /// An environment file failed, or called `exit`; bash says the same where nobody reads a log.
+    #[error("Script {} ended with status {status} before its last line was done.", path.display())]
+    Environment {
+        /// The file
+        path: PathBuf,
+        /// Its status
+        status: u8,
+    },
     /// A child ended with this status, and has said why itself.
     #[error("status {0}")]
     Status(u8),
@@ -78,6 +86,8 @@ impl Error {
                 _ => 126,
             },
             Self::Usage(_) => 2,
+            // An `exit 0` is no success.
+            Self::Environment { status, .. } => (*status).max(1),
             Self::Status(status) => *status,
             Self::Stopped(signal) => u8::try_from(128 + signal).unwrap_or(255),
         }

@@ -1,16 +1,16 @@
 //! Takes the steps of a command, or prints them.
 
 mod jobs;
+mod takeover;
 mod trace;
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::Path;
+use std::process::ExitCode;
 
 use crate::args::{self, Action, Invocation, Resume};
-use crate::environ::{Environ, MARKER};
+use crate::environ::{Environ, MARKER, SHELL_LEVEL};
 use crate::error::Error;
-use crate::init::PostDeploy;
 use crate::layout::Layout;
 use crate::plan::{self, Become, Environment, Hook, Step};
 use crate::say::{Event, Log};
@@ -18,14 +18,13 @@ use crate::script::Presence;
 use crate::shell::Wish;
 use crate::supervise::Signals;
 use crate::user::ContainerUser;
-use crate::{
-    assemble, check, clock, help, init, permissions, program, say, script, shell, supervise,
-};
+use crate::{assemble, check, clock, help, permissions, program, say, script, shell, supervise};
 
 /// Runs the program whose words these are, `argv[0]` first, and returns its exit status, unless the process becomes
 /// another program. The words may begin with `image`, as in `openshifter image run` and `powershift image run`.
-pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let invocation = match args::parse(argv.into_iter().collect()) {
+#[must_use]
+pub fn main(argv: Vec<OsString>) -> ExitCode {
+    let invocation = match args::parse(argv) {
         Ok(invocation) => invocation,
         Err(error) => {
             say::failure(&error);
@@ -45,8 +44,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>) -> ExitCode {
         Action::Check { folder, json } => return check::command(folder, *json),
         _ => {}
     }
-    let result = Runner::new(invocation).and_then(|mut runner| runner.run());
-    match result {
+    if invocation.options.json {
+        say::as_json();
+    }
+    match Runner::new(invocation).finish() {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             if error.speaks() {
@@ -65,10 +66,12 @@ struct Runner {
     log: Log,
     /// The working directory as a shell knows it, before it is set to the source folder.
     pwd: Option<OsString>,
+    /// Under `--init`: the application has been started, and is what the command ends with.
+    took_over: bool,
 }
 
 impl Runner {
-    fn new(invocation: Invocation) -> Result<Self, Error> {
+    fn new(invocation: Invocation) -> Self {
         let mut environ = Environ::of_process();
         if let Some(resume) = &invocation.resume {
             environ.drop_functions(&resume.functions);
@@ -76,7 +79,10 @@ impl Runner {
         let layout = Layout::of(&environ, Path::exists);
         let pwd = environ.get("PWD").map(OsStr::to_owned);
         layout.export(&mut environ);
-        Ok(Self {
+        // As a shell that takes over leaves it.
+        let level = environ.level();
+        environ.set(SHELL_LEVEL, level.to_string());
+        Self {
             log: Log {
                 json: invocation.options.json,
             },
@@ -85,7 +91,26 @@ impl Runner {
             layout,
             signals: None,
             pwd,
-        })
+            took_over: false,
+        }
+    }
+
+    /// Runs the command. When it does not end as another program, what an environment file has trapped is run then.
+    fn finish(mut self) -> Result<u8, Error> {
+        let ended = self.run();
+        let traps = match &self.invocation.resume {
+            Some(resume) if !resume.traps.is_empty() && !self.took_over => resume.traps.as_os_str(),
+            _ => return ended,
+        };
+        let ended = match ended {
+            Ok(status) => Error::Status(status),
+            Err(error) => error,
+        };
+        if ended.speaks() {
+            say::failure(&ended);
+        }
+        // Whatever came before it has ended well.
+        Err(shell::become_traps(traps, &ended, &self.environ))
     }
 
     fn run(&mut self) -> Result<u8, Error> {
@@ -102,7 +127,12 @@ impl Runner {
                 })) = steps.get(done)
                     && file.is_file()
                 {
-                    self.event("environment", file, resume.began, Some(0));
+                    let status = resume.failed;
+                    self.event("environment", file, resume.began, Some(status.unwrap_or(0)));
+                    if let Some(status) = status {
+                        let path = file.clone();
+                        return Err(Error::Environment { path, status });
+                    }
                 }
                 done + 1
             }
@@ -113,7 +143,7 @@ impl Runner {
                 self.trace(step)?;
                 continue;
             }
-            if let Some(status) = self.step(number, step)? {
+            if let Some(status) = self.step(number, step, steps.get(number + 1))? {
                 return Ok(status);
             }
         }
@@ -121,11 +151,22 @@ impl Runner {
     }
 
     /// Takes one step; a status ends the command.
-    fn step(&mut self, number: usize, step: &Step) -> Result<Option<u8>, Error> {
+    fn step(
+        &mut self,
+        number: usize,
+        step: &Step,
+        next: Option<&Step>,
+    ) -> Result<Option<u8>, Error> {
         match step {
             Step::Banner(text) => say::banner(text),
             Step::Preflight { hooks } => self.preflight(hooks)?,
-            Step::Environment(environment) => self.environment(number, environment)?,
+            Step::Environment(environment) => {
+                let command = match next {
+                    Some(Step::Become(what)) if self.may_be_bashs(what) => Some(what),
+                    _ => None,
+                };
+                self.environment(number, environment, command)?;
+            }
             Step::TakeHooks => assemble::take(&self.layout.upload, &self.layout.source)?,
             Step::Hook(hook) => self.hook(hook)?,
             Step::Builder { path, words } => {
@@ -164,7 +205,13 @@ impl Runner {
     }
 
     /// Completes the environment. Where bash is needed for it, the process becomes bash, and this does not return.
-    fn environment(&mut self, number: usize, step: &Environment) -> Result<(), Error> {
+    /// `command` is what follows, where bash may become that itself.
+    fn environment(
+        &mut self,
+        number: usize,
+        step: &Environment,
+        command: Option<&Become>,
+    ) -> Result<(), Error> {
         let done = step.once && self.evaluated();
         let began = clock::now_micros();
         let mark = (step.once && !done).then(|| clock::as_date(began));
@@ -181,6 +228,8 @@ impl Runner {
             step: number,
             began,
             functions: self.environ.functions(),
+            failed: None,
+            traps: OsString::new(),
         };
         let wish = Wish {
             container_user: user,
@@ -188,6 +237,7 @@ impl Runner {
             quiet: step.quiet,
             mark: mark.as_deref(),
             parameters: &step.parameters,
+            command,
         };
         Err(shell::become_bash(
             &self.invocation,
@@ -240,7 +290,7 @@ impl Runner {
 
     /// Runs a program to its end; failing ends the command with its status.
     fn child(&mut self, step: &'static str, path: &Path, words: &[OsString]) -> Result<(), Error> {
-        let command = program::command(path, path.as_os_str(), words, &self.environ)?;
+        let command = program::child(path, path.as_os_str(), words, &self.environ)?;
         let began = clock::now_micros();
         let ended = supervise::run(command, &path.display().to_string(), self.signals()?, None);
         let status = match &ended {
@@ -273,85 +323,6 @@ impl Runner {
                 Ok(())
             }
             Err(error) => Err(error),
-        }
-    }
-
-    fn become_it(&mut self, what: &Become) -> Result<u8, Error> {
-        let (file, command) = self.target(what)?;
-        let program = file.display().to_string();
-        // As a hook, such a file does nothing and succeeds; an application that does so is a mistake.
-        if std::fs::metadata(&file).is_ok_and(|file| file.is_file() && file.len() == 0) {
-            return Err(Error::Empty(file));
-        }
-        // A signal that came during the last hook must not be lost in the change.
-        if let Some(signals) = &self.signals
-            && let Some(signal) = signals
-                .take()
-                .into_iter()
-                .find(|signal| supervise::stops(*signal))
-        {
-            return Err(Error::Stopped(signal));
-        }
-        self.event("become", &file, 0, None);
-        if self.invocation.options.init {
-            let post_deploy = match what {
-                Become::Application { post_deploy, .. } => Some(PostDeploy {
-                    path: post_deploy.clone(),
-                    limit: self.invocation.options.post_deploy_timeout,
-                }),
-                _ => None,
-            };
-            // The watch over the hooks is over; process 1 watches over more.
-            self.signals = None;
-            return init::run(
-                command,
-                &program,
-                post_deploy.as_ref(),
-                &self.environ,
-                self.log,
-            );
-        }
-        Err(program::become_it(command, &program))
-    }
-
-    fn target(&self, what: &Become) -> Result<(PathBuf, Command), Error> {
-        match what {
-            Become::Application {
-                hook,
-                builder,
-                words,
-                ..
-            } => {
-                let file = match script::presence(hook) {
-                    Presence::Executable => hook,
-                    Presence::NotExecutable => return Err(Error::NotExecutable(hook.clone())),
-                    Presence::Absent | Presence::Folder => builder,
-                };
-                if file == hook {
-                    say::banner(&format!("Running {}", file.display()));
-                    warn_of_carriage_returns(file);
-                } else {
-                    say::banner(&format!("Running builder run script ({})", file.display()));
-                }
-                let command = program::command(file, file.as_os_str(), words, &self.environ)?;
-                Ok((file.clone(), command))
-            }
-            Become::Command(words) => {
-                let (word, rest) = words
-                    .split_first()
-                    .ok_or_else(|| Error::Usage("exec needs a command".into()))?;
-                let file = program::find(word, &self.environ)?;
-                let command = program::command(&file, word, rest, &self.environ)?;
-                Ok((file, command))
-            }
-            Become::Shell => {
-                let file = PathBuf::from("/bin/bash");
-                if !file.exists() {
-                    return Err(Error::NotFound("/bin/bash".into()));
-                }
-                let command = program::command(&file, file.as_os_str(), &[], &self.environ)?;
-                Ok((file, command))
-            }
         }
     }
 

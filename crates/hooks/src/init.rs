@@ -116,7 +116,7 @@ fn step(phase: Phase, port: u16, path: &Path, environ: &Environ) -> Phase {
             say::banner(&format!("Running {}", path.display()));
             let began = clock::now_micros();
             let name = path.display().to_string();
-            let started = program::command(path, path.as_os_str(), &[], environ)
+            let started = program::child(path, path.as_os_str(), &[], environ)
                 .and_then(|command| supervise::spawn(command, &name));
             match started {
                 Ok(pid) => Phase::Running { pid, began, until },

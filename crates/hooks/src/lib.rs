@@ -9,7 +9,7 @@
 //!
 //! ```no_run
 //! # fn program() -> std::process::ExitCode {
-//! openshifter_hooks::main(std::env::args_os())
+//! openshifter_hooks::main(std::env::args_os().collect())
 //! # }
 //! ```
 
@@ -20,6 +20,7 @@ mod clock;
 mod environ;
 mod error;
 mod execute;
+mod family;
 mod help;
 mod init;
 mod jobs;
@@ -39,7 +40,39 @@ pub use error::Error;
 pub use execute::main;
 
 /// Whether a program called under this name (`argv[0]`) is meant to be the runner: the original was `powershift`.
-#[must_use]
-pub fn is_runner(argv0: &std::ffi::OsStr) -> bool {
+fn is_runner(argv0: &std::ffi::OsStr) -> bool {
     std::path::Path::new(argv0).file_name() == Some(std::ffi::OsStr::new("powershift"))
+}
+
+/// Runs the command where this process's words are for the runner, and returns none where they are not: for a program
+/// that has other commands besides. The words are looked at here and not by that program, whose code is compiled with
+/// less care, and lies far from the runner's.
+#[must_use]
+pub fn main_if_meant() -> Option<std::process::ExitCode> {
+    let argv: Vec<_> = std::env::args_os().collect();
+    is_meant(&argv).then(|| main(argv))
+}
+
+/// Whether words (`argv[0]` first) are for the runner: `image` comes first, or the program is called `powershift`.
+fn is_meant(argv: &[std::ffi::OsString]) -> bool {
+    argv.first().is_some_and(|name| is_runner(name))
+        || argv.get(1).is_some_and(|first| first == "image")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_is_called_by_its_first_word_or_its_old_name() {
+        let meant = |line: &str| {
+            let argv: Vec<_> = line.split(' ').map(std::ffi::OsString::from).collect();
+            is_meant(&argv)
+        };
+        assert!(meant("openshifter image exec export"));
+        assert!(meant("/opt/app-root/bin/powershift image run"));
+        assert!(meant("powershift"));
+        assert!(!meant("openshifter export image"));
+        assert!(!meant("openshifter"));
+    }
 }

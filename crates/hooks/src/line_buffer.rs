@@ -44,11 +44,11 @@ pub(crate) fn job(
         LineBuffer::Pty | LineBuffer::Off => Err(Error::NotFound("stdbuf".into())),
     };
     // Refuses what cannot be started before stdbuf would, and with a better reason.
-    let plain = program::command(path, path.as_os_str(), &[], environ)?;
+    let plain = program::child(path, path.as_os_str(), &[], environ)?;
     match (how, stdbuf) {
         (_, Ok(stdbuf)) => {
             let words = [OsString::from("-oL"), path.into()];
-            let command = program::command(&stdbuf, OsStr::new("stdbuf"), &words, environ)?;
+            let command = program::child(&stdbuf, OsStr::new("stdbuf"), &words, environ)?;
             Ok((command, None))
         }
         (LineBuffer::Stdbuf, Err(error)) => Err(error),

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::environ::Environ;
+use crate::environ::{Environ, SHELL_LEVEL};
 use crate::error::Error;
 use crate::script::{self, Start};
 
@@ -84,16 +84,30 @@ pub(crate) fn command(
         }
     };
     command.args(words);
-    give(&mut command, file, environ);
+    give(&mut command, environ);
     Ok(command)
 }
 
-/// Sets exactly this environment; `_` names the program, as shells have it.
-pub(crate) fn give(command: &mut Command, file: &Path, environ: &Environ) {
+/// A program that runs below this one, to its end. Shells count themselves for it, and name it in `_`.
+///
+/// # Errors
+/// As [`command`].
+pub(crate) fn child(
+    file: &Path,
+    argv0: &OsStr,
+    words: &[OsString],
+    environ: &Environ,
+) -> Result<Command, Error> {
+    let mut command = command(file, argv0, words, environ)?;
     command
-        .env_clear()
-        .envs(environ.iter().filter(|(name, _)| *name != "_"))
+        .env(SHELL_LEVEL, (environ.level() + 1).to_string())
         .env("_", file);
+    Ok(command)
+}
+
+/// Sets exactly this environment.
+pub(crate) fn give(command: &mut Command, environ: &Environ) {
+    command.env_clear().envs(environ.iter());
 }
 
 /// Becomes the program; returns only why that failed.

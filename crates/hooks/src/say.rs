@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock;
 use crate::error::Error;
@@ -20,12 +21,34 @@ pub(crate) fn line(text: &str) {
 
 /// A line on standard error, in the original's form.
 pub(crate) fn error(text: &str) {
-    let _ = std::io::stderr().write_all(format!("ERROR: {text}\n").as_bytes());
+    complain("ERROR", "error", text);
 }
 
 /// A line on standard error about something that goes on nevertheless.
 pub(crate) fn warning(text: &str) {
-    let _ = std::io::stderr().write_all(format!("WARNING: {text}\n").as_bytes());
+    complain("WARNING", "warning", text);
+}
+
+/// Whether standard error is read by a program: set once, by `--log json`.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// From now on, all that the runner says on standard error is JSON.
+pub(crate) fn as_json() {
+    JSON.store(true, Ordering::Relaxed);
+}
+
+fn complain(word: &str, key: &str, text: &str) {
+    let line = if JSON.load(Ordering::Relaxed) {
+        complaint(key, text, clock::now_micros())
+    } else {
+        format!("{word}: {text}\n")
+    };
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+fn complaint(key: &str, text: &str, now: u128) -> String {
+    let time = clock::as_rfc3339(now);
+    format!("{{\"time\":\"{time}\",\"{key}\":{}}}\n", quoted(text))
 }
 
 /// An error with its causes, in one line.

@@ -2,7 +2,9 @@
 //!
 //! `BASH_ENV` needs no line here: old images enable their software collections by it, and bash itself honours it.
 
-use std::ffi::OsString;
+mod lines;
+
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -13,65 +15,14 @@ use std::process::Command;
 
 use rustix::fs::{FlockOperation, MemfdFlags};
 use rustix::io::FdFlags;
+use rustix::process::Pid;
 
 use crate::args::{Invocation, Resume, resume_words};
 use crate::environ::Environ;
 use crate::error::Error;
+use crate::plan::Become;
 use crate::{program, say};
-
-/// What bash does between two lives of the runner. The words are, in this order: the runner, its `argv[0]`, a script for
-/// the passwd entry or nothing, a descriptor that locks it or nothing, the name and the readable path of the file to
-/// evaluate or nothing, its descriptor or nothing, `quiet` or nothing, the mark of an evaluated
-/// environment or nothing, the number of words that make up the command, these words, and then
-/// the positional parameters that the sourced files shall see.
-///
-/// - An `exit` in a sourced file would end the process as a success. A trap notices it, and a function of that name does
-///   where the file sets a trap of its own. `exit` in a subshell stays what it is.
-/// - As process 1, bash would ignore SIGTERM; with a trap it ends instead of starting an application that is to stop.
-/// - A failing passwd script is no reason to stop: its folder may be read-only.
-const SCRIPT: &str = r#"
-__oi=("${@:1:10}"); shift 10
-__oi_words=("${@:1:__oi[9]}"); shift "${__oi[9]}"
-__oi_file=${__oi[2]}
-__oi_end() {
-  if [[ -n $__oi_file ]]; then
-    printf 'ERROR: Script %s ended with status %s before its last line was done.\n' "$__oi_file" "$1" >&2
-    __oi_file=
-    [[ $1 != 0 ]] || builtin exit 1
-  fi
-  builtin exit "$1"
-}
-[[ -o posix ]] || eval 'exit() {
-  local __oi_status=${1-$?}
-  if [[ $BASHPID == "$$" ]]; then __oi_end "$__oi_status"; else builtin exit "$__oi_status"; fi
-}'
-trap '__oi_end "$?"' EXIT
-trap '__oi_file=; builtin exit 143' TERM
-trap '__oi_file=; builtin exit 130' INT
-if [[ -n ${__oi[7]} ]]; then exec {__oi_out}>&1 1>&2; fi
-if [[ -n ${__oi[2]} ]]; then
-  . "${__oi[2]}" || :
-  __oi_lock=${__oi[3]}
-  if [[ -n $__oi_lock ]]; then exec {__oi_lock}<&-; fi
-fi
-if [[ -n ${__oi[8]} ]]; then export S2I_MARKERS_ENVIRON=${__oi[8]}; fi
-set -eo pipefail
-__oi_file=${__oi[4]}
-if [[ -n $__oi_file ]]; then
-  if [[ -z ${__oi[7]} ]]; then printf ' -----> Running %s\n' "$__oi_file"; fi
-  S2I_SHELL_PWD=$PWD
-  set -a
-  . "${__oi[5]}"
-  set +a
-  builtin cd "$S2I_SHELL_PWD"
-  if [[ -n ${__oi[6]} ]]; then __oi_memory=${__oi[6]}; exec {__oi_memory}<&-; fi
-fi
-__oi_file=
-if [[ -n ${__oi[7]} ]]; then exec 1>&"$__oi_out" {__oi_out}>&-; fi
-builtin trap - EXIT
-unset -f exit
-exec -a "${__oi[1]}" "${__oi[0]}" "${__oi_words[@]}"
-"#;
+use lines::{Direct, Lines};
 
 /// What bash is wanted for.
 #[derive(Debug, Clone, Default)]
@@ -86,6 +37,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) mark: Option<&'a str>,
     /// What the sourced files see as `$1` and so on.
     pub(crate) parameters: &'a [OsString],
+    /// Bash may become this itself, without a second start of the runner, where the environment needs nothing more.
+    pub(crate) command: Option<&'a Become>,
 }
 
 /// Becomes bash; returns only why that failed.
@@ -112,24 +65,68 @@ pub(crate) fn become_bash(
     };
     let mut words: Vec<OsString> = invocation.program[1..].to_vec();
     words.extend(resume_words(resume));
+    // The last of them are for what only bash knows. A command that takes over takes no traps along.
+    let failed = (wish.file.is_some() && invocation.options.json).then(|| words.len() - 2);
+    let traps = (wish.file.is_some() && wish.command.is_none()).then(|| words.len() - 1);
+    let memory = traps.and_then(|_| memory(&mut open));
     words.extend(invocation.words.iter().cloned());
+    let lines = Lines {
+        first_process: rustix::process::getpid() == Pid::INIT,
+        quiet: wish.quiet,
+        user: wish.container_user.is_some(),
+        mark: wish.mark.is_some(),
+        file: wish.file.is_some(),
+        failed,
+        traps,
+        memory: memory.is_some(),
+        direct: match wish.command {
+            Some(Become::Command(_)) => Some(Direct::Parameters),
+            Some(Become::Shell) => Some(Direct::Shell),
+            Some(Become::Application { .. }) | None => None,
+        },
+    };
+    let as_text = |number: Option<i32>| number.map(|fd| fd.to_string()).unwrap_or_default();
     let mut command = Command::new(&bash);
     command
-        .args(["--norc", "-c", SCRIPT])
+        .args(["--norc", "-c", &lines.text()])
         .arg(&invocation.program[0])
         .arg(own)
         .arg(&invocation.program[0])
         .arg(text(wish.container_user))
-        .arg(lock.map(|fd| fd.to_string()).unwrap_or_default())
+        .arg(as_text(lock))
         .arg(text(wish.file))
         .arg(path)
-        .arg(number.map(|fd| fd.to_string()).unwrap_or_default())
-        .arg(if wish.quiet { "quiet" } else { "" })
+        .arg(as_text(number))
         .arg(wish.mark.unwrap_or_default())
+        .arg(as_text(memory))
+        .arg(memory.map(by_number).unwrap_or_default())
         .arg(words.len().to_string())
         .args(words)
         .args(wish.parameters);
-    program::give(&mut command, &bash, environ);
+    program::give(&mut command, environ);
+    let source = command.exec();
+    Error::CannotRun {
+        program: bash.display().to_string(),
+        source,
+    }
+}
+
+/// Runs the traps that an environment file had set for the end of its shell, as that shell would have done; returns only
+/// why they cannot be run.
+pub(crate) fn become_traps(traps: &OsStr, end: &Error, environ: &Environ) -> Error {
+    let status = end.status();
+    let mut text = traps.to_owned();
+    text.push(match end {
+        // A program that fails concerns a trap for errors, too.
+        Error::Status(_) => format!("\n(exit {status})\n"),
+        _ => format!("\nexit {status}\n"),
+    });
+    let bash = program::bash(environ).unwrap_or_else(|| "bash".into());
+    let mut command = Command::new(&bash);
+    command.args(["--norc", "-c"]).arg(text).arg("bash");
+    program::give(&mut command, environ);
+    // Its enabling of software collections has been done.
+    command.env_remove("BASH_ENV");
     let source = command.exec();
     Error::CannotRun {
         program: bash.display().to_string(),
@@ -148,7 +145,7 @@ fn own_path(open: &mut Vec<OwnedFd>) -> PathBuf {
     match fs::read_link(link) {
         Ok(path) if same(&path) => path,
         Ok(path) => match File::open(link).map(|file| keep_open(file.into(), open)) {
-            Ok(Some(number)) => PathBuf::from(format!("/proc/self/fd/{number}")),
+            Ok(Some(number)) => by_number(number),
             _ => path,
         },
         // Without /proc there is only what the caller typed.
@@ -196,12 +193,20 @@ fn readable(file: &Path, open: &mut Vec<OwnedFd>) -> Result<Readable, Error> {
         .map_err(failed)?;
     let number = keep_open(memory.into(), open);
     Ok(Readable {
-        path: number.map_or_else(
-            || file.to_owned(),
-            |number| PathBuf::from(format!("/proc/self/fd/{number}")),
-        ),
+        path: number.map_or_else(|| file.to_owned(), by_number),
         number,
     })
+}
+
+/// A file in memory, where the kernel has such.
+fn memory(open: &mut Vec<OwnedFd>) -> Option<i32> {
+    let memory = rustix::fs::memfd_create("traps", MemfdFlags::CLOEXEC).ok()?;
+    Path::new("/proc/self/fd").exists().then_some(())?;
+    keep_open(memory, open)
+}
+
+fn by_number(number: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{number}"))
 }
 
 /// None when there is nothing to convert.

@@ -1,6 +1,7 @@
 //! Children: started, waited for, with the signals of the runner passed on to them. As process 1 the runner gets the
 //! orphans of the container, too, and reaps them.
 
+use std::collections::HashSet;
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -11,17 +12,23 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use signal_hook::consts::signal::{
-    SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH,
+    SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN,
+    SIGTTOU, SIGURG, SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH,
 };
 
 use crate::error::Error;
+use crate::family;
 
 /// How long a child may take to end after SIGTERM when its time is over.
 const GRACE: Duration = Duration::from_secs(10);
 /// What ends a command: the signal goes to the child, and nothing further is started.
 const STOPPING: [i32; 4] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT];
-/// What process 1 passes on besides.
-const OTHERS: [i32; 4] = [SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH];
+/// What process 1 passes on besides: all that somebody may send to an application, gunicorn's TTIN and TTOU among them.
+/// Those that tell of a mistake in the program itself (SIGSEGV, SIGFPE, SIGXCPU and their like) are nobody else's.
+const OTHERS: [i32; 12] = [
+    SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH, SIGTTIN, SIGTTOU, SIGTSTP, SIGALRM, SIGVTALRM, SIGPROF,
+    SIGIO, SIGURG,
+];
 
 /// The signals that have arrived. Handlers vanish when the process becomes another program; signals that were ignored
 /// when the runner started stay so.
@@ -132,7 +139,7 @@ pub(crate) fn spawn(mut command: Command, program: &str) -> Result<Pid, Error> {
 
 /// Passes a signal on. A terminal has already given its own signals to all in its foreground.
 pub(crate) fn pass_on(signal: i32, to: Pid) {
-    let from_terminal = matches!(signal, SIGINT | SIGQUIT | SIGWINCH) && in_foreground();
+    let from_terminal = matches!(signal, SIGINT | SIGQUIT | SIGWINCH | SIGTSTP) && in_foreground();
     if !from_terminal {
         kill(signal, to, false);
     }
@@ -169,7 +176,8 @@ pub(crate) struct Ended {
 
 /// Runs a child to its end.
 ///
-/// With a time limit it gets a process group of its own, so that what it has started ends with it.
+/// With a time limit it gets a process group of its own, and what it has started ends with it when the time is over: the
+/// group, and, as far as /proc shows it, what has left the group.
 ///
 /// # Errors
 /// [`Error::Stopped`] when a signal asked for that: it was passed on, and the child has ended.
@@ -183,26 +191,41 @@ pub(crate) fn run(
         return Err(Error::Stopped(signal));
     }
     let group = timeout.is_some();
+    let mut others = HashSet::new();
     if group {
         command.process_group(0);
+        // What loses its parent comes here, where it can still be seen whose it was.
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+        others = family::below(&HashSet::new());
     }
     let child = spawn(command, program)?;
     let mut stopped = None;
     let mut timed_out = false;
+    let mut done = None;
     let mut deadline = timeout.map(|timeout| Instant::now() + timeout);
     loop {
-        let ended = reap()?.into_iter().find(|(pid, _)| *pid == child);
+        for (pid, ended) in reap()? {
+            if pid == child {
+                done = Some(ended);
+            }
+        }
         for signal in signals.take() {
             if stops(signal) {
                 stopped.get_or_insert(signal);
             }
-            if ended.is_none() && group {
+            if done.is_none() && group {
                 kill(signal, child, true);
-            } else if ended.is_none() {
+            } else if done.is_none() {
                 pass_on(signal, child);
             }
         }
-        if let Some((_, ended)) = ended {
+        let left = match done {
+            Some(_) if timed_out => family::below(&others),
+            _ => HashSet::new(),
+        };
+        if let Some(ended) = done
+            && left.is_empty()
+        {
             return match stopped {
                 Some(signal) => Err(Error::Stopped(signal)),
                 None if timed_out => Ok(Ended {
@@ -222,8 +245,13 @@ pub(crate) fn run(
             } else {
                 Signal::TERM
             };
-            kill(signal.as_raw(), child, true);
-            deadline = (!timed_out).then(|| now + GRACE);
+            if done.is_none() {
+                kill(signal.as_raw(), child, true);
+            }
+            for pid in family::below(&others) {
+                kill(signal.as_raw(), pid, false);
+            }
+            deadline = Some(now + GRACE);
             timed_out = true;
         }
         signals.wait(deadline.map(|deadline| deadline.saturating_duration_since(now)))?;

@@ -6,7 +6,6 @@ mod cli;
 mod commands;
 mod connect;
 mod exit;
-mod image;
 mod printer;
 mod progress;
 
@@ -20,9 +19,16 @@ use crate::printer::Printer;
 
 fn main() -> ExitCode {
     // Inside images: before anything else is set up, since a probe runs every few seconds.
-    if image::is_meant(std::env::args_os()) {
-        return openshifter_hooks::main(std::env::args_os());
+    match openshifter_hooks::main_if_meant() {
+        Some(status) => status,
+        None => outside_of_images(),
     }
+}
+
+/// All that runs on a user's machine. Apart from `main`, whose stack would else be as large as the largest of all, and
+/// touched page by page before a probe's first instruction.
+#[inline(never)]
+fn outside_of_images() -> ExitCode {
     // The embedded cluster's pods run this very program under this name; they take no options of ours.
     let mut args = std::env::args_os();
     if args.nth(1).is_some_and(|first| first == cli::AGENT) {

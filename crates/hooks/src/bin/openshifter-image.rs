@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    openshifter_hooks::main(std::env::args_os())
+    openshifter_hooks::main(std::env::args_os().collect())
 }

@@ -34,13 +34,15 @@ pub(super) fn check(path: &Path, kind: Kind, findings: &mut Findings<'_>) {
             return;
         }
     };
-    if kind != Kind::Environment && !script::is_executable(path) {
-        findings.error(
-            path,
-            None,
-            format!("is not executable, which ends the command with status 1: chmod +x {0}, and with git: git update-index --chmod=+x {0}",
-                path.strip_prefix(findings.root).unwrap_or(path).display()),
-        );
+    if kind != Kind::Environment {
+        let name = path.strip_prefix(findings.root).unwrap_or(path).to_owned();
+        let shown = name.display();
+        match findings.index.get(&name) {
+            Some(true) => {}
+            Some(false) => findings.error(path, None, format!("is not executable in git's index, where builds get it from, which ends the command with status 1: git update-index --chmod=+x {shown}")),
+            None if script::is_executable(path) => {}
+            None => findings.error(path, None, format!("is not executable, which ends the command with status 1: chmod +x {shown}, and with git: git update-index --chmod=+x {shown}")),
+        }
     }
     if content.starts_with(b"\x7fELF") {
         return;

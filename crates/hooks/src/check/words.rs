@@ -83,7 +83,12 @@ pub(super) fn check(path: &Path, text: &str, kind: Kind, findings: &mut Findings
         {
             let name = word.rsplit('/').next().unwrap_or_default();
             if let Some((name, advice)) = GONE.iter().find(|(gone, _)| *gone == name) {
-                findings.error(path, number, format!("`{name}` {advice}"));
+                let message = format!("`{name}` {advice}");
+                if only_said(&code, name) {
+                    findings.warning(path, number, message);
+                } else {
+                    findings.error(path, number, message);
+                }
             }
         }
         if kind == Kind::Environment {
@@ -92,6 +97,25 @@ pub(super) fn check(path: &Path, text: &str, kind: Kind, findings: &mut Findings
             environment_line(path, number, &code, depth == 0, findings);
         }
     }
+}
+
+/// Whether a line only prints the word: in quotes, after `echo` or `printf`, and not as a command that is run inside.
+fn only_said(code: &str, name: &str) -> bool {
+    let mut words = code.split_whitespace();
+    let prints = matches!(words.next(), Some("echo" | "printf"));
+    if !prints || code.contains("$(") || code.contains('`') {
+        return false;
+    }
+    let (mut quote, mut outside) = (None, String::new());
+    for char in code.chars() {
+        match quote {
+            Some(open) if char == open => quote = None,
+            Some(_) => {}
+            None if matches!(char, '"' | '\'') => quote = Some(char),
+            None => outside.push(char),
+        }
+    }
+    !outside.contains(name)
 }
 
 /// A file that bash sources into the runner's own shell.
@@ -186,6 +210,21 @@ mod tests {
         .s2i/action_hooks/deploy:4: warning: `/virtenv/bin/activate`: the virtual environment of V2 is not there; the image's own is active already
         .s2i/action_hooks/deploy:5: error: `syncdb` is gone since Django 1.9; use migrate
         .s2i/action_hooks/deploy:6: error: `gear` is V2's; a container is its one process
+        ");
+    }
+
+    #[test]
+    fn what_is_only_said() {
+        let body = "#!/bin/bash\nset -e\necho \"no rhc here\"\necho rhc\nprintf 'gear\\n'\necho \"$(rhc app)\"\n\
+                    echo 'sudo' | sudo sh\n";
+        let files = [ENTRY[0], ENTRY[1], (".s2i/action_hooks/deploy*", body)];
+        insta::assert_snapshot!(findings(&files), @"
+        .s2i/action_hooks/deploy:3: warning: `rhc` is V2's client; use oc from outside
+        .s2i/action_hooks/deploy:4: error: `rhc` is V2's client; use oc from outside
+        .s2i/action_hooks/deploy:5: warning: `gear` is V2's; a container is its one process
+        .s2i/action_hooks/deploy:6: error: `rhc` is V2's client; use oc from outside
+        .s2i/action_hooks/deploy:7: error: `sudo` is not to be had in a container that runs as an arbitrary user
+        .s2i/action_hooks/deploy:7: error: `sudo` is not to be had in a container that runs as an arbitrary user
         ");
     }
 

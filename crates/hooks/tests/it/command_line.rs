@@ -66,3 +66,33 @@ fn checking_a_tree() {
     assert_eq!(text(&output.stdout).lines().count(), 5);
     assert_eq!(program(&["check", "/nosuch"]).status.code(), Some(2));
 }
+
+#[test]
+fn each_script_in_the_documentation_says_who_runs_it() {
+    let document = include_str!("../../../../docs/image-runner.md");
+    // Blocks are indented by four columns, and follow a line that is not.
+    let mut blocks: Vec<String> = Vec::new();
+    let mut inside = false;
+    for line in document.lines() {
+        match line.strip_prefix("    ") {
+            Some(code) if inside => *blocks.last_mut().unwrap() += &format!("\n{code}"),
+            Some(code) => blocks.push(code.to_owned()),
+            None => {}
+        }
+        inside = line.starts_with("    ");
+    }
+    let scripts: Vec<_> = blocks
+        .iter()
+        .filter(|block| block.contains("exec ") || block.contains("\"$@\""))
+        .collect();
+    assert_eq!(scripts.len(), 5, "{scripts:#?}");
+    for script in scripts {
+        assert!(script.starts_with("#!/bin/bash\n"), "{script}");
+        // As S2I runs them: `bash -n` finds no mistake.
+        let checked = Command::new("bash")
+            .args(["-n", "-c", script])
+            .output()
+            .unwrap();
+        assert!(checked.status.success(), "{script}");
+    }
+}

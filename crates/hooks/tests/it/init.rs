@@ -111,3 +111,58 @@ fn a_runner_that_is_not_process_1_gets_the_orphans_as_well() {
     );
     assert_eq!(text(&output.stdout), "adopted\n0\n");
 }
+
+#[test]
+fn signals_that_servers_are_steered_by_are_passed_on() {
+    let image = Image::new();
+    // One after the other: the next is sent when the last has been heard.
+    let body = "for name in TTIN TTOU ALRM TSTP USR2 URG; do trap \"heard=$name\" $name; done\n\
+                for name in TTIN TTOU ALRM TSTP USR2 URG; do\n  heard=\n  kill -$name 1\n  \
+                until [ -n \"$heard\" ]; do sleep 0.02; done\n  echo $heard\ndone";
+    image.script("local/app", &format!("#!/bin/bash\n{body}\n"));
+    let words = ["openshifter-image", "--init", "exec", "app"];
+    let output = image.run(Runner::Ours, &words);
+    assert_eq!(text(&output.stdout), "TTIN\nTTOU\nALRM\nTSTP\nUSR2\nURG\n");
+}
+
+#[test]
+fn a_stop_while_waiting_for_the_port_is_not_a_deploy() {
+    let image = Image::new();
+    image.hook("post_deploy", "note post_deploy");
+    image.hook(
+        "run",
+        "trap 'note stopped; exit 5' TERM; kill -TERM 1; while :; do sleep 0.05; done",
+    );
+    let output = image.ours(&["--init", "run"]);
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
+    assert_eq!(image.called(), ["stopped"]);
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn an_application_that_ends_before_it_answers() {
+    let image = Image::new();
+    image.hook("post_deploy", "note post_deploy");
+    image.hook("run", "exit 3");
+    let output = image.ours(&["--init", "run"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(image.events(), "");
+}
+
+#[test]
+fn a_post_deploy_that_does_not_listen_is_killed() {
+    let image = Image::new();
+    image.script("app/src/.s2i/action_hooks/run", SERVER);
+    // It writes its id, and what waits for its end stops the application.
+    image.hook(
+        "post_deploy",
+        "trap '' TERM\npid=$$\n( while kill -0 $pid 2>/dev/null; do sleep 0.05; done; kill -TERM 1 ) >/dev/null 2>&1 &\n\
+         while :; do sleep 0.05; done",
+    );
+    let output = image.ours(&["--init", "--post-deploy-timeout=1", "run"]);
+    assert_eq!(output.status.code(), Some(9));
+    insta::assert_snapshot!(text(&output.stderr), @r"
+    ERROR: Script /opt/app-root/src/.s2i/action_hooks/post_deploy takes too long and is ended.
+    ERROR: Script /opt/app-root/src/.s2i/action_hooks/post_deploy failed with status 137; the application goes on.
+    ");
+}

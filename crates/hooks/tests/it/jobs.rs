@@ -146,3 +146,40 @@ fn signals_end_the_run() {
     assert_eq!(output.status.code(), Some(143));
     assert_eq!(image.called(), ["stopped"]);
 }
+
+#[test]
+fn what_a_job_has_put_into_a_session_of_its_own_ends_with_it() {
+    let image = Image::new();
+    image.env("deploy_env", "sleep 300 >/dev/null 2>&1 &\nHELPER=$!\n");
+    image.job(
+        "jobs/hourly/a",
+        "setsid bash -c 'setsid sleep 300 & echo $! > /log/pid; exit' >/dev/null 2>&1\nsleep 300",
+    );
+    image.job(
+        "jobs/hourly/b",
+        "read -r pid < /log/pid; kill -0 $pid 2>/dev/null && note alive; kill -0 $HELPER && note helper; true",
+    );
+    let output = image.ours(&["jobs", "hourly", "--timeout", "1s", "-k"]);
+    assert_eq!(output.status.code(), Some(124));
+    // What the environment had started before is not the job's.
+    assert_eq!(image.called(), ["helper"]);
+}
+
+#[test]
+fn a_job_that_does_not_listen_is_killed_with_all_that_does_not() {
+    let image = Image::new();
+    image.job(
+        "jobs/hourly/a",
+        "trap '' TERM\nsetsid bash -c 'while :; do sleep 0.05; done' >/dev/null 2>&1 &\necho $! > /log/pid\n\
+         while :; do sleep 0.05; done",
+    );
+    image.job(
+        "jobs/hourly/b",
+        "note b; read -r pid < /log/pid; kill -0 $pid 2>/dev/null && note alive; true",
+    );
+    let began = Instant::now();
+    let output = image.ours(&["jobs", "hourly", "--timeout", "1s", "-k"]);
+    assert!(began.elapsed() > Duration::from_secs(10), "no time to end");
+    assert_eq!(output.status.code(), Some(124));
+    assert_eq!(image.called(), ["b"]);
+}

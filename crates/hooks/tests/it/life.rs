@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use openshifter_testing::{Terminal, until};
 
@@ -27,6 +28,30 @@ fn a_shell_on_a_terminal() {
     terminal.until_shows("terminal-42");
     terminal.answer("$ ", "exit 5");
     assert_eq!(terminal.end().0, Some(5));
+}
+
+#[test]
+fn an_arbitrary_user_has_a_name() {
+    for runner in [Runner::Original, Runner::Ours] {
+        let image = Image::new();
+        image.file("app/etc/generate_container_user", CONTAINER_USER);
+        image.env("deploy_env", "NAMED=$(whoami)\n");
+        image.hook(
+            "ready",
+            "echo \"$NAMED $(whoami) $(id -gn)\"; echo ~default",
+        );
+        let output = image.run(runner, &["powershift", "image", "ready"]);
+        let stderr = text(&output.stderr);
+        assert!(
+            !stderr.contains("cannot be preloaded"),
+            "this test needs nss_wrapper: apt-get install libnss-wrapper, or `cargo xtask test`\n{stderr}"
+        );
+        let stdout = text(&output.stdout);
+        assert!(
+            stdout.ends_with("\ndefault default root\n/opt/app-root/src\n"),
+            "{runner:?}: {stdout}{stderr}"
+        );
+    }
 }
 
 #[test]
@@ -110,6 +135,29 @@ fn a_signal_to_a_runner_that_is_not_process_1() {
         text(&output.stdout)
     );
     assert_eq!(image.called(), ["stopped"]);
+}
+
+#[test]
+fn a_signal_ends_a_slow_environment_at_once_where_bash_is_not_process_1() {
+    for signal in ["TERM", "HUP"] {
+        let seen = [Runner::Original, Runner::Ours].map(|runner| {
+            let image = Image::new();
+            image.env("deploy_env", "touch /log/there\nsleep 300\nnote late\n");
+            let line = format!(
+                "powershift image run & runner=$!; until [ -e /log/there ]; do sleep 0.02; done; \
+                 kill -{signal} $runner; wait $runner; echo $?"
+            );
+            let began = Instant::now();
+            let output = image.run(runner, &["bash", "-c", &line]);
+            assert!(
+                began.elapsed() < Duration::from_secs(100),
+                "{runner:?} {signal}"
+            );
+            assert_eq!(image.events(), "", "{runner:?} {signal}");
+            text(&output.stdout)
+        });
+        assert_eq!(seen[0], seen[1], "{signal}");
+    }
 }
 
 #[test]
@@ -230,6 +278,73 @@ fn the_log_is_one_object_a_step() {
     {"time":"T","step":"hook","path":"/opt/app-root/src/.s2i/action_hooks/deploy","seconds":S,"status":0}
     {"time":"T","step":"become","path":"/opt/app-root/src/.s2i/action_hooks/run"}
     "#);
+}
+
+#[test]
+fn a_log_holds_failures_too() {
+    let image = Image::new();
+    for (body, status) in [("false\n", 1), ("exit 0\n", 1), ("exit 3\n", 3)] {
+        image.env("deploy_env", body);
+        for words in [&["run"][..], &["exec", "true"], &["ready"]] {
+            let words: Vec<&str> = ["--log", "json"].iter().chain(words).copied().collect();
+            let output = image.ours(&words);
+            assert_eq!(output.status.code(), Some(status), "{body} {words:?}");
+            let log = regex_lite(&text(&output.stderr));
+            let lines: Vec<&str> = log.lines().collect();
+            let path = "/opt/app-root/src/.s2i/action_hooks/deploy_env";
+            let said = body
+                .trim()
+                .rsplit(' ')
+                .next()
+                .unwrap()
+                .replace("false", "1");
+            assert_eq!(
+                lines,
+                [
+                    format!(
+                        r#"{{"time":"T","step":"environment","path":"{path}","seconds":S,"status":{said}}}"#
+                    ),
+                    format!(
+                        r#"{{"time":"T","error":"Script {path} ended with status {said} before its last line was done."}}"#
+                    ),
+                ],
+                "{words:?}"
+            );
+        }
+    }
+    image.env("deploy_env", "A=1\r\n");
+    let output = image.ours(&["--log", "json", "exec", "nosuch"]);
+    insta::assert_snapshot!(regex_lite(&text(&output.stderr)), @r#"
+    {"time":"T","warning":"Script /opt/app-root/src/.s2i/action_hooks/deploy_env has Windows line ends (CRLF); they are left out."}
+    {"time":"T","step":"environment","path":"/opt/app-root/src/.s2i/action_hooks/deploy_env","seconds":S,"status":0}
+    {"time":"T","error":"nosuch: not found"}
+    "#);
+}
+
+#[test]
+fn a_command_that_bash_becomes_is_this_process() {
+    let image = Image::new();
+    image.env("deploy_env", "A=1\n");
+    // Neither a second start nor a child: the runner is gone from /proc, and the command is process 1.
+    let show = "echo $$; readlink /proc/1/exe; echo $A";
+    let output = image.ours(&["exec", "sh", "-c", show]);
+    let stdout = text(&output.stdout);
+    assert!(
+        stdout.starts_with("1\n/usr/bin/") && stdout.ends_with("\n1\n"),
+        "{stdout}"
+    );
+    // What only the runner can take out of the environment takes it the longer way, and is gone as well.
+    image.env("deploy_env", "f() { :; }\nA=2\n");
+    let output = image.ours(&["exec", "sh", "-c", "env | grep -c BASH_FUNC; echo $A"]);
+    assert_eq!(text(&output.stdout), "0\n2\n");
+    // Found by the new path alone, or not at all any more.
+    image.script("app/src/tools/special", "#!/bin/sh\necho special\n");
+    image.env("deploy_env", "PATH=$PATH:/opt/app-root/src/tools\n");
+    assert_eq!(text(&image.ours(&["exec", "special"]).stdout), "special\n");
+    image.env("deploy_env", "PATH=/nosuch\n");
+    let output = image.ours(&["exec", "special"]);
+    assert_eq!(output.status.code(), Some(127));
+    assert_eq!(text(&output.stderr), "ERROR: special: not found\n");
 }
 
 /// The log without its times.

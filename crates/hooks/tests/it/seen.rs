@@ -23,7 +23,7 @@ impl Seen {
     pub(crate) fn of(image: &Image, output: &Output) -> Self {
         Self {
             status: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stdout: help(String::from_utf8_lossy(&output.stdout).into_owned()),
             stderr: complaints(&String::from_utf8_lossy(&output.stderr)),
             events: events(&image.events()),
             tree: tree(image),
@@ -75,6 +75,16 @@ impl Seen {
     }
 }
 
+/// Each runner has a help text of its own.
+fn help(stdout: String) -> String {
+    let starts = ["Usage: powershift image ", "The action-hook runner "];
+    if starts.iter().any(|start| stdout.starts_with(start)) {
+        "(help)\n".into()
+    } else {
+        stdout
+    }
+}
+
 /// Standard error without what each runner says in its own words: bash in the name of one of the original's scripts or of
 /// ours, about programs that do not start; click about the usage. The statuses tell those apart.
 fn complaints(stderr: &str) -> String {
@@ -97,19 +107,13 @@ fn complaints(stderr: &str) -> String {
     kept.map(|line| format!("{line}\n")).collect()
 }
 
-/// The notes without what counts shells (there are fewer now) and what is a time.
+/// The notes without what is a time.
 fn events(events: &str) -> String {
-    let kept = events
-        .lines()
-        .filter(|line| !line.starts_with("SHLVL=") && !line.starts_with("_="));
-    kept.map(|line| {
-        let line = match line.strip_prefix("S2I_MARKERS_ENVIRON=") {
-            Some(value) if !value.is_empty() => "S2I_MARKERS_ENVIRON=(set)",
-            _ => line,
-        };
-        format!("{line}\n")
-    })
-    .collect()
+    let line = |line: &str| match line.strip_prefix("S2I_MARKERS_ENVIRON=") {
+        Some(value) if !value.is_empty() => "S2I_MARKERS_ENVIRON=(set)\n".to_owned(),
+        _ => format!("{line}\n"),
+    };
+    events.lines().map(line).collect()
 }
 
 fn tree(image: &Image) -> String {

@@ -79,6 +79,8 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend(one_hook(hook, command));
     }
     cases.extend(oddities());
+    cases.extend(nested());
+    cases.extend(words_passed_on());
     cases.extend(usage());
     cases
 }
@@ -158,6 +160,18 @@ fn one_hook(hook: &'static str, command: &'static str) -> Vec<Case> {
         ));
         only_start(seen, command);
     }));
+    cases.push(
+        path(raw("Windows line ends and no #!", "note hook\r\n", 0o755)).mends(
+            Bug::B12,
+            move |seen| {
+                seen.stderr = format!(
+                    "WARNING: Script /opt/app-root/src/.s2i/action_hooks/{hook} has Windows line ends (CRLF), which bash \
+                     takes for part of its words.\n{}",
+                    seen.stderr
+                );
+            },
+        ),
+    );
     if !matches!(hook, "deploy" | "ready" | "migrate") {
         return cases;
     }
@@ -292,6 +306,29 @@ fn oddities() -> Vec<Case> {
         ),
         case("a shell reads commands", &["shell"], |image| {
             image.env("deploy_env", "A=1\n");
+            image.stdin = "note typed \"$A $$\"\nread -r line\nthis is read\necho \"$line\"; exit 3\nnote late\n";
+        }),
+        case("a command reads what is typed", &["exec", "cat", "-"], |image| {
+            image.env("deploy_env", "A=1\n");
+            image.stdin = "one\ntwo";
+        }),
+        case("an application reads what is typed", &["run"], |image| {
+            image.env("deploy_env", "A=1\n");
+            image.hook("deploy", "true");
+            image.hook("run", "exec cat -");
+            image.stdin = "one\ntwo";
+        }),
+        case("a command with Windows line ends", &["exec", "./script"], |image| {
+            image.env("deploy_env", "A=1\n");
+            image.script("app/src/script", "#!/bin/sh\r\nnote script\r\n");
+        })
+        .mends(Bug::B12, |seen| {
+            seen.stderr.push_str("ERROR: script ./script has Windows line ends (CRLF) and cannot be run; convert it: sed -i 's/\\r$//' ./script\n");
+        }),
+        // Builders start their `run` under an init of theirs when this is set.
+        case("what the builder's run reads", &["run"], |image| {
+            image.env("deploy_env", "A=1\n");
+            image.environment.push(("ENABLE_INIT_WRAPPER", "true"));
         }),
         case("no builder's run", &["run"], |image| {
             fs::remove_file(image.at("s2i/run")).unwrap();
@@ -339,6 +376,83 @@ fn oddities() -> Vec<Case> {
     ]
 }
 
+/// A command that is called by what another one runs has the environment already.
+fn nested() -> Vec<Case> {
+    const CALL: &str = "powershift image exec note innermost";
+    let once = |seen: &mut Seen| seen.events = seen.events.replace("COUNT=2", "COUNT=1");
+    let counting = |image: &mut Image| {
+        image.env("deploy_env", "COUNT=$((COUNT+1))\n");
+    };
+    vec![
+        case("a command in a job", &["jobs", "hourly"], move |image| {
+            counting(image);
+            image.job("jobs/hourly/a", CALL);
+        })
+        .mends(Bug::B1, once),
+        case("a command in setup", &["setup"], move |image| {
+            counting(image);
+            image.hook("setup", CALL);
+        })
+        .mends(Bug::B10, right_path)
+        .mends(Bug::B1, once),
+        case("a command in the hook run", &["run"], move |image| {
+            counting(image);
+            image.hook("run", &format!("exec {CALL}"));
+        })
+        .mends(Bug::B1, once),
+        case("a command in a shell", &["shell"], move |image| {
+            counting(image);
+            image.stdin = "powershift image exec note innermost\n";
+        })
+        .mends(Bug::B1, once),
+    ]
+}
+
+/// Words after a command, which the original refuses, are its hook's or its builder's.
+fn words_passed_on() -> Vec<Case> {
+    let noting = |image: &mut Image| {
+        image.file("tmp/src/app.py", "");
+        image.script("s2i/assemble", "#!/bin/sh\necho \"assembles $*\"\n");
+        image.script("s2i/run", "#!/bin/sh\necho \"runs $*\"\n");
+        image.script("local/fix-permissions", "#!/bin/sh\n");
+        for name in ["verify", "ready", "alive", "setup"] {
+            image.hook(name, "echo \"hook $*\"");
+        }
+    };
+    let lines: [(&'static [&'static str], &str); 6] = [
+        (
+            &["assemble", "x", "-y"],
+            " -----> Running application assemble script.\n -----> Running builder assemble script (/usr/libexec/s2i/assemble)\nassembles x -y\n",
+        ),
+        (
+            &["run", "x", "--y"],
+            " -----> Running application run script.\n -----> Running builder run script (/usr/libexec/s2i/run)\nruns x --y\n",
+        ),
+        (
+            &["verify", "x"],
+            " -----> Running /opt/app-root/src/.s2i/action_hooks/verify\nhook x\n",
+        ),
+        (&["ready", "--x"], "hook --x\n"),
+        (&["alive", "x", "y"], "hook x y\n"),
+        (
+            &["setup", "x"],
+            " -----> Running /opt/app-root/src/.s2i/action_hooks/setup\nhook x\n",
+        ),
+    ];
+    lines
+        .into_iter()
+        .map(|(words, stdout)| {
+            case(format!("words after the command: {words:?}"), words, noting).mends(
+                Bug::B11,
+                move |seen| {
+                    seen.status = Some(0);
+                    seen.stdout = stdout.to_owned();
+                },
+            )
+        })
+        .collect()
+}
+
 fn usage() -> Vec<Case> {
     let quiet = |words: &[&'static str]| case(format!("usage: {words:?}"), words, |_| {});
     vec![
@@ -346,6 +460,11 @@ fn usage() -> Vec<Case> {
         quiet(&["exec"]),
         quiet(&["jobs"]),
         quiet(&["--nosuch", "run"]),
+        quiet(&[]),
+        quiet(&["--help"]),
+        quiet(&["exec", "--help"]),
+        quiet(&["jobs", "--help"]),
+        quiet(&["shell", "--help"]),
         quiet(&["jobs", "a", "b"]),
         quiet(&["shell", "x"]),
         case(

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::{Bug, Case, as_if, case, without_pythons_signals};
+use super::places::{COMMANDS, banners, lively};
+use super::{Bug, Case, as_if, case, right_path, without_pythons_signals};
 use crate::image::Image;
 
 const PATH: &str = "/opt/app-root/src/.s2i/action_hooks/deploy_env";
@@ -120,6 +121,9 @@ pub(super) fn cases() -> Vec<Case> {
             }));
         }
     }
+    for words in COMMANDS {
+        cases.extend(every(words));
+    }
     cases.extend(output());
     cases.push(other(
         "another separator",
@@ -156,6 +160,89 @@ pub(super) fn cases() -> Vec<Case> {
         }),
     );
     cases
+}
+
+/// The kinds of files, with each command that evaluates one: `build_env` is `assemble`'s.
+fn every(words: &'static [&'static str]) -> Vec<Case> {
+    let command = words[0];
+    let (file, path) = match command {
+        "assemble" => (
+            "tmp/src/.s2i/action_hooks/build_env",
+            PATH.replace("deploy_env", "build_env"),
+        ),
+        _ => ("app/src/.s2i/action_hooks/deploy_env", PATH.to_owned()),
+    };
+    let put = move |body: &'static str| {
+        move |image: &mut Image| {
+            if command == "assemble" {
+                image.upload(&[("build", "note hook")]);
+            } else {
+                lively(image);
+            }
+            image.file(file, body);
+        }
+    };
+    let with = |what: &str, body: &'static str| {
+        case(
+            format!("{command}, its environment {what}"),
+            words,
+            put(body),
+        )
+    };
+    let quiet = matches!(command, "exec" | "shell");
+    let said = move |status: i32| {
+        format!("ERROR: Script {path} ended with status {status} before its last line was done.\n")
+    };
+    let (failed, ended) = (said(1), said(0));
+    let printed = with("prints", "echo printed\nA=1\n");
+    let printed = if quiet {
+        printed.mends(Bug::B10, |seen| {
+            seen.stdout = seen.stdout.replace("printed\n", "");
+            seen.stderr = format!("printed\n{}", seen.stderr);
+        })
+    } else {
+        banners(printed, words)
+    };
+    let warning = format!(
+        "WARNING: Script {} has Windows line ends (CRLF); they are left out.\n",
+        match command {
+            "assemble" => PATH.replace("deploy_env", "build_env"),
+            _ => PATH.to_owned(),
+        }
+    );
+    vec![
+        banners(
+            with("exports", "A=1\nexport B=$'x\\ny'\nC=${C:-3}\n"),
+            words,
+        ),
+        banners(with("unsets", "unset HOME LC_ALL\n"), words),
+        printed,
+        with("fails", "A=1\nfalse\n").mends(Bug::B4, move |seen| seen.stderr.push_str(&failed)),
+        with("exits", "A=1\nexit 0\n").mends(Bug::B4, move |seen| {
+            seen.status = Some(1);
+            seen.stderr.push_str(&ended);
+        }),
+        banners(
+            with(
+                "has functions",
+                "helper() { echo \"$1\"; }\nA=$(helper x)\n",
+            ),
+            words,
+        )
+        .mends(Bug::B12, |seen| {
+            let lines = seen.events.split_inclusive('\n');
+            seen.events = lines
+                .filter(|line| !line.starts_with("BASH_FUNC_"))
+                .collect();
+        }),
+        with("has Windows line ends", "A=1\r\nB=2\r\n").mends(Bug::B12, move |seen| {
+            let tree = seen.tree.clone();
+            *seen = as_if(words, put("A=1\nB=2\n"));
+            right_path(seen);
+            seen.tree = tree;
+            seen.stderr = format!("{warning}{}", seen.stderr);
+        }),
+    ]
 }
 
 /// The original fails over the first body, and should do what it does with the second.

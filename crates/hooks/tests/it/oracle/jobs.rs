@@ -78,6 +78,36 @@ pub(super) fn cases() -> Vec<Case> {
             seen.tree = tree;
         }),
     ];
+    for name in ["[", "-n", "\u{e9}\u{20ac}", "a;b", "$HOME", "\"q\""] {
+        cases.push(case(
+            format!("a job called {name}"),
+            &HOURLY,
+            move |image| {
+                two(image);
+                image.job(&format!("jobs/hourly/{name}"), "note odd");
+            },
+        ));
+    }
+    for name in ["*", "a\nb", "a*"] {
+        // As if its name were an ordinary one, in the same place among the others.
+        let plain = if name == "*" { "0" } else { "a0" };
+        cases.push(
+            case(format!("a job called {name:?}"), &HOURLY, move |image| {
+                two(image);
+                image.job(&format!("jobs/hourly/{name}"), "note odd");
+            })
+            .mends(Bug::B6, move |seen| {
+                let tree = seen.tree.clone();
+                *seen = as_if(&HOURLY, move |image| {
+                    two(image);
+                    image.job(&format!("jobs/hourly/{plain}"), "note odd");
+                });
+                let (plain, odd) = (format!("hourly/{plain}\n"), format!("hourly/{name}\n"));
+                seen.stdout = seen.stdout.replace(&plain, &odd);
+                seen.tree = tree;
+            }),
+        );
+    }
     cases.push(
         case("leftovers", &HOURLY, |image| {
             two(image);

@@ -22,7 +22,7 @@ if [ x"$USER_ID" != x"0" -a x"$USER_ID" != x"1001" ]; then
 fi
 "#;
 
-const COMMANDS: [&[&str]; 10] = [
+pub(super) const COMMANDS: [&[&str]; 10] = [
     &["run"],
     &["exec", "note", "command"],
     &["shell"],
@@ -36,7 +36,7 @@ const COMMANDS: [&[&str]; 10] = [
 ];
 
 /// Something to run for every command.
-fn lively(image: &mut Image) {
+pub(super) fn lively(image: &mut Image) {
     image.file("tmp/src/app.py", "");
     for name in [
         "build", "deploy", "verify", "ready", "alive", "setup", "migrate",
@@ -45,6 +45,7 @@ fn lively(image: &mut Image) {
     }
     image.job("jobs/hourly/a", "note job");
     image.env("deploy_env", "LEVEL=1\n");
+    image.stdin = "note typed\n";
 }
 
 fn with_user(image: &mut Image) {
@@ -53,7 +54,7 @@ fn with_user(image: &mut Image) {
 }
 
 /// `verify`, `setup` and `migrate` name a wrong path.
-fn banners(case: Case, words: &[&str]) -> Case {
+pub(super) fn banners(case: Case, words: &[&str]) -> Case {
     if matches!(words[0], "verify" | "setup" | "migrate") {
         case.mends(Bug::B10, right_path)
     } else {
@@ -80,13 +81,25 @@ pub(super) fn cases() -> Vec<Case> {
                 unwritable(read_only, words)
             });
         }
-        // A shell that reads nothing shows nothing.
-        if name != "shell" {
-            cases.push(spaces(words));
-        }
-        if matches!(name, "shell" | "alive" | "setup" | "migrate") {
-            continue;
-        }
+        cases.push(spaces(words));
+        cases.push(banners(
+            case(
+                format!("{name} where only S2I's places can be written"),
+                words,
+                |image| {
+                    with_user(image);
+                    image.sealed = true;
+                },
+            ),
+            words,
+        ));
+        cases.push(banners(
+            case(format!("{name} as root"), words, |image| {
+                with_user(image);
+                image.uid = 0;
+            }),
+            words,
+        ));
         cases.push(banners(
             case(format!("{name} with a passwd entry"), words, with_user),
             words,

@@ -1,0 +1,220 @@
+//! The lines that bash runs between two lives of the runner, or before the command takes over: as few as the case needs,
+//! since bash reads them at every probe.
+//!
+//! The words are, in this order: the runner; its `argv[0]`; a script for the passwd entry; a descriptor that locks it; the
+//! name and the readable path of the file to evaluate; its descriptor; the mark of an evaluated environment; a descriptor
+//! and the path of a file in memory for traps; the number of words that make up the command; these words; and then the
+//! positional parameters that the sourced files shall see. What a case does not need is empty.
+//!
+//! The file may define functions named as builtins, and none of them is meant for these lines: hence `builtin`. What
+//! `builtin exec` redirects is undone at once, so a function of that name is removed.
+
+/// What the lines have to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Lines {
+    /// Bash is process 1.
+    pub(super) first_process: bool,
+    /// Nothing of the files' own output on standard output, and no banner.
+    pub(super) quiet: bool,
+    /// A script makes the passwd entry.
+    pub(super) user: bool,
+    /// The environment is marked as evaluated.
+    pub(super) mark: bool,
+    /// There is a file to evaluate.
+    pub(super) file: bool,
+    /// A failure is told to the runner, as the word of this number, instead of being said.
+    pub(super) failed: Option<usize>,
+    /// What the file has trapped is told to the runner, as the word of this number.
+    pub(super) traps: Option<usize>,
+    /// A file in memory takes the traps.
+    pub(super) memory: bool,
+    /// Bash becomes the command itself where nothing more is to do.
+    pub(super) direct: Option<Direct>,
+}
+
+/// A command that needs no second start of the runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direct {
+    /// The positional parameters.
+    Parameters,
+    /// `/bin/bash`.
+    Shell,
+}
+
+/// Stands for a word's number.
+const WORD: &str = "__OI_WORD__";
+
+const WORDS: &str = r#"
+__oi=("${@:1:11}"); builtin shift 11
+__oi_words=("${@:1:__oi[10]}"); builtin shift "${__oi[10]}"
+"#;
+
+/// An `exit` in a sourced file would end the process as a success. A trap notices it, and a function of that name does
+/// where the file sets a trap of its own. `exit` in a subshell stays what it is. A signal that ends bash runs the trap, too,
+/// in the midst of a command that is no `exit`; with a status of 0 there is nothing to say about that.
+const WATCH: &str = r#"
+__oi_file=${__oi[2]}
+__oi_end() {
+  if [[ -n $__oi_file && ( $1 != 0 || $2 == *exit* ) ]]; then
+    __OI_SAY__
+    [[ $1 != 0 ]] || builtin exit 1
+  fi
+  builtin exit "$1"
+}
+[[ -o posix ]] || builtin eval 'exit() {
+  local __oi_status=${1-$?}
+  if [[ $BASHPID == "$$" ]]; then __oi_end "$__oi_status" exit; else builtin exit "$__oi_status"; fi
+}'
+builtin trap '__oi_end "$?" "$BASH_COMMAND"' EXIT
+"#;
+
+const SAY: &str = r#"
+    builtin printf 'ERROR: Script %s ended with status %s before its last line was done.\n' "$__oi_file" "$1" >&2
+    __oi_file=
+"#;
+
+const TELL: &str = r#"
+    __oi_file=
+    builtin trap - EXIT
+    __oi_words[__OI_WORD__]=$1
+    builtin exec -a "${__oi[1]}" "${__oi[0]}" "${__oi_words[@]}"
+"#;
+
+/// As process 1, bash would ignore them; with a trap it ends instead of starting an application that is to stop. Elsewhere
+/// they end bash at once, which a trap would put off until the program that it waits for has ended.
+const FIRST_PROCESS: &str = r#"
+builtin trap '__oi_file=; builtin exit 129' HUP
+builtin trap '__oi_file=; builtin exit 130' INT
+builtin trap '__oi_file=; builtin exit 131' QUIT
+builtin trap '__oi_file=; builtin exit 143' TERM
+"#;
+
+const QUIET: &str = r#"
+exec {__oi_out}>&1 1>&2
+"#;
+
+/// A failing passwd script is no reason to stop: its folder may be read-only.
+const USER: &str = r#"
+builtin . "${__oi[2]}" || :
+__oi_lock=${__oi[3]}
+if [[ -n $__oi_lock ]]; then exec {__oi_lock}<&-; fi
+"#;
+
+const MARK: &str = r#"
+builtin export "S2I_MARKERS_ENVIRON=${__oi[7]}"
+"#;
+
+const FAIL_FAST: &str = r#"
+builtin set -eo pipefail
+__oi_file=${__oi[4]}
+"#;
+
+const BANNER: &str = r#"
+builtin printf ' -----> Running %s\n' "$__oi_file"
+"#;
+
+/// A trace that the file has switched on ends with it, and does not show the end.
+const FILE: &str = r#"
+S2I_SHELL_PWD=$PWD
+builtin set -a
+builtin . "${__oi[5]}"
+{ builtin set +ax; } 2>/dev/null
+builtin unset -f exec
+builtin cd "$S2I_SHELL_PWD"
+if [[ -n ${__oi[6]} ]]; then __oi_memory=${__oi[6]}; exec {__oi_memory}<&-; fi
+"#;
+
+const END: &str = "
+__oi_file=
+";
+
+const LOUD: &str = r#"
+exec 1>&"$__oi_out" {__oi_out}>&-
+"#;
+
+/// The list of traps without a process for it: each probe passes here.
+const TRAPS_IN_MEMORY: &str = r#"
+builtin trap -p EXIT ERR >&"${__oi[8]}"
+IFS= builtin read -r -d '' __oi_traps <"${__oi[9]}" || :
+__oi_memory=${__oi[8]}; exec {__oi_memory}>&-
+"#;
+
+const TRAPS: &str = r#"
+__oi_traps=$(builtin trap -p EXIT ERR)
+"#;
+
+/// Functions go along only where a trap may call them.
+const TELL_TRAPS: &str = r#"
+__oi_traps=${__oi_traps#"trap -- '__oi_end "*"' EXIT"}
+if [[ $__oi_traps == *trap* ]]; then
+  builtin trap - EXIT ERR
+  builtin unset -f exit __oi_end
+  __oi_words[__OI_WORD__]=$(builtin declare -f)$'\n'$__oi_traps
+fi
+"#;
+
+const CLEAR: &str = "
+builtin trap - EXIT ERR DEBUG RETURN
+builtin unset -f exit __oi_end
+";
+
+/// Functions that are left have been exported and have to be taken out of the environment, which bash cannot do without
+/// losing those that the file only used. A command that is not found is the runner's to complain about.
+const DIRECT: &str = r#"
+__oi_left=0; builtin compgen -A function >/dev/null || __oi_left=$?
+if [[ $__oi_left == 1 ]] && builtin type -P -- "${__oi_command[0]}" >/dev/null; then
+  builtin shopt -s execfail
+  builtin exec "${__oi_command[@]}"
+fi
+"#;
+
+const RESUME: &str = r#"
+builtin exec -a "${__oi[1]}" "${__oi[0]}" "${__oi_words[@]}"
+"#;
+
+impl Lines {
+    pub(super) fn text(&self) -> String {
+        let mut text = String::with_capacity(2048);
+        let mut put = |lines: &str, wanted: bool| {
+            if wanted {
+                // All but the line break that each begins with for the eye.
+                text.push_str(&lines[1..]);
+            }
+        };
+        put(WORDS, true);
+        put(
+            "\n__oi_command=(\"$@\")\n",
+            self.direct == Some(Direct::Parameters),
+        );
+        put(
+            "\n__oi_command=(/bin/bash)\n",
+            self.direct == Some(Direct::Shell),
+        );
+        let say = match self.failed {
+            Some(word) => TELL.replace(WORD, &word.to_string()),
+            None => SAY.to_owned(),
+        };
+        put(
+            &WATCH.replace("__OI_SAY__", say.trim()),
+            self.file || self.user,
+        );
+        put(FIRST_PROCESS, self.first_process);
+        put(QUIET, self.quiet);
+        put(USER, self.user);
+        put(MARK, self.mark);
+        put(FAIL_FAST, true);
+        put(BANNER, self.file && !self.quiet);
+        put(FILE, self.file);
+        put(END, true);
+        put(LOUD, self.quiet);
+        if let Some(word) = self.traps.filter(|_| self.file) {
+            put(TRAPS_IN_MEMORY, self.memory);
+            put(TRAPS, !self.memory);
+            put(&TELL_TRAPS.replace(WORD, &word.to_string()), true);
+        }
+        put(CLEAR, true);
+        put(DIRECT, self.direct.is_some());
+        put(RESUME, true);
+        text
+    }
+}
