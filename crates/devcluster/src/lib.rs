@@ -62,7 +62,8 @@
 //!   and to what the base image lets its group write to; what it leaves in `/tmp` is gone. All becomes one layer.
 //! - Registries elsewhere than on loopback addresses are not reached. Imports of whole repositories of other
 //!   registries are refused, imports on a schedule are not there, and an import fetches the layers at once.
-//! - Templates are processed (`processedtemplates`); a TemplateInstance is kept and makes nothing.
+//! - A TemplateInstance makes what its template says with the rights of its requester, and of the kinds of the
+//!   legacy API (`v1` DeploymentConfigs and their like) none: they have no group here.
 //! - The registry removes no blobs, and knows no schema 1 and no signatures.
 //! - Files of ConfigMap and Secret volumes are written when a pod starts and not afterwards.
 //! - What the node cannot run (hostPath volumes, host namespaces, privileged and sidecar containers)

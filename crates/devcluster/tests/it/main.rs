@@ -19,4 +19,5 @@ mod registry;
 mod services;
 mod socket;
 mod support;
+mod template_instances;
 mod workloads;
