@@ -4,6 +4,7 @@
 //! `target/test-tools`; `cargo xtask test` installs them.
 
 mod bad_input;
+mod builds;
 mod catalogue;
 mod client;
 mod demo;
