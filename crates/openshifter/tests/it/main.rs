@@ -21,6 +21,7 @@ mod memory;
 mod secrets;
 mod support;
 mod unchanged;
+mod uploads;
 mod v2;
 mod volumes;
 mod walkthrough;
