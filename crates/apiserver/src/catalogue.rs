@@ -111,7 +111,7 @@ impl ResourceType {
     }
 
     /// Where its objects are kept: a few resources are served by two groups.
-    pub(crate) fn storage(&self) -> ResourceId {
+    pub fn storage(&self) -> ResourceId {
         match (self.group.as_str(), self.plural.as_str()) {
             ("events.k8s.io", "events") => ResourceId::core("events"),
             ("authorization.openshift.io", plural) => {

@@ -5,6 +5,7 @@
 
 mod auth;
 mod backends;
+mod behalf;
 mod builds;
 mod catalogue;
 mod controllers;
@@ -38,6 +39,7 @@ pub use images::{ImageObjectError, image_object, import_images};
 pub use node::{
     Duplex, ExecRequest, ExecSession, LogRequest, NoNode, NodeBackend, NodeError, TerminalSize,
 };
+pub use processing::process_template;
 pub use server::{ApiServer, ApiServerConfig, StartError, User};
 pub use state::{Event, EventKind};
 pub use store::{DeleteOptions, EventsLost, Propagation, Store, Subscription};

@@ -14,6 +14,46 @@ use crate::write::set;
 
 const GROUP: &str = "template.openshift.io";
 
+/// A template with values in its objects: those that are given, else its own, else generated ones. Values of
+/// parameters that it does not have are left alone.
+///
+/// ```
+/// use openshifter_apiserver::process_template;
+/// use serde_json::json;
+/// let template = json!({
+///     "metadata": {"name": "app"},
+///     "parameters": [{"name": "NAME", "generate": "expression", "from": "[a-z]{8}"}],
+///     "objects": [{"kind": "Secret", "metadata": {"name": "${NAME}"}}],
+/// });
+/// let given = [("NAME".to_owned(), "web".to_owned())].into();
+/// assert_eq!(process_template(&template, &given)?["objects"][0]["metadata"]["name"], "web");
+/// # Ok::<(), openshifter_apiserver::ApiError>(())
+/// ```
+///
+/// # Errors
+/// 422 if a parameter needs a value and has none, or has none that can be generated; with every such parameter.
+pub fn process_template(
+    template: &Value,
+    given: &BTreeMap<String, String>,
+) -> Result<Value, ApiError> {
+    let mut template = template.clone();
+    for parameter in template
+        .get_mut("parameters")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        let value = parameter["name"].as_str().and_then(|name| given.get(name));
+        if let Some(value) = value {
+            parameter["value"] = json!(value);
+            // Given means given, also where it is empty.
+            set(parameter, "generate", None);
+        }
+    }
+    process(&mut template)?;
+    Ok(template)
+}
+
 /// Gives the parameters of a template their values and its objects those of the parameters.
 ///
 /// # Errors
@@ -208,6 +248,33 @@ mod tests {
                 },
             ])
         );
+    }
+
+    #[test]
+    fn what_is_given_goes_before_what_a_template_has() {
+        let template = json!({
+            "metadata": {"name": "app"},
+            "parameters": [
+                {"name": "NAME", "value": "web"},
+                {"name": "PASSWORD", "generate": "expression", "from": "[a-z]{6}"},
+                {"name": "SIZE", "required": true},
+            ],
+            "objects": [{"data": ["${NAME}", "<${PASSWORD}>", "${{SIZE}}", "${OTHER}"]}],
+        });
+        let given = [
+            ("NAME", "shop"),
+            ("PASSWORD", ""),
+            ("SIZE", "3"),
+            ("OTHER", "x"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let done = process_template(&template, &given).unwrap();
+        assert_eq!(
+            done["objects"][0]["data"],
+            json!(["shop", "<>", 3, "${OTHER}"])
+        );
+        assert!(process_template(&template, &BTreeMap::new()).is_err());
     }
 
     #[test]

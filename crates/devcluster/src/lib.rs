@@ -65,7 +65,8 @@
 //! - A DeploymentConfig is rolled out by its controller, without a deployer pod: its hooks run in pods of their
 //!   own (`NAME-N-hook-pre`, `-mid`, `-post`), but hooks that tag images and custom strategies fail the roll-out.
 //!   Its `timeoutSeconds` is not observed.
-//! - Templates are processed (`processedtemplates`); a TemplateInstance is kept and makes nothing.
+//! - A TemplateInstance makes what its template says with the rights of its requester, and of the kinds of the
+//!   legacy API (`v1` DeploymentConfigs and their like) none: they have no group here.
 //! - The registry removes no blobs, and knows no schema 1 and no signatures.
 //! - Files of ConfigMap and Secret volumes are written when a pod starts and not afterwards.
 //! - What the node cannot run (hostPath volumes, host namespaces, privileged and sidecar containers)

@@ -39,6 +39,7 @@ pub(crate) mod resources {
         images = "image.openshift.io", "images";
         build_configs = "build.openshift.io", "buildconfigs";
         builds = "build.openshift.io", "builds";
+        template_instances = "template.openshift.io", "templateinstances";
     }
 }
 

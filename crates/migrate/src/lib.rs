@@ -41,7 +41,7 @@ pub use journal::{Event, Journal, JournalError};
 pub use openshifter_images::{Choices as ImageChoices, ImagesError};
 pub use openshifter_volumes::Allow;
 pub use plan::{ExportPlan, plan_export};
-pub use policy::{MigrateOptions, Policy, PolicyPlan, migrate, plan_policy};
+pub use policy::{MigrateOptions, Policy, PolicyPlan, migrate, place_uid, plan_policy};
 pub use progress::{Progress, Silent};
 pub use report::{
     Action, ImageAction, ImageEntry, ObjectEntry, Outcome, Report, Side, VolumeAction, VolumeEntry,

@@ -14,7 +14,7 @@ mod plan;
 
 pub use carry_out::migrate;
 pub(crate) use kept::content;
-pub use plan::{PolicyPlan, plan_policy};
+pub use plan::{PolicyPlan, place_uid, plan_policy};
 
 /// What happens to the application's present places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -1,9 +1,11 @@
 //! What a project holds: the application's objects, the definitions of its custom resources, the state of its claims.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use openshifter_cluster::Cluster;
-use openshifter_objects::{GroupKind, Inventory, Object, Selector, Unlisted, is_built_in_group};
+use openshifter_objects::{
+    GroupKind, Inventory, Object, ObjectKey, Selector, Unlisted, is_built_in_group,
+};
 use openshifter_refactor::{Choices, Source};
 
 use crate::{MigrateError, Side};
@@ -58,12 +60,13 @@ impl Project {
         let is_made = |object: &&Object| {
             object.kind() == "Build" || object.owners().iter().any(|owner| owner.controller)
         };
+        let known: HashSet<ObjectKey> = objects.iter().map(Object::key).collect();
         let more: Vec<Object> = self
             .pods
             .iter()
             .chain(&self.made)
             .filter(is_made)
-            .filter(|made| !objects.iter().any(|object| object.key() == made.key()))
+            .filter(|made| !known.contains(&made.key()))
             .cloned()
             .collect();
         objects.extend(more);

@@ -4,11 +4,18 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use openshifter_cluster::Cluster;
+use openshifter_migrate::place_uid;
 use url::Url;
 
 use crate::problem::{Code, Problem};
 
-type Key = (String, String);
+/// What names a project: an address of its cluster and its name, or its uid, which it has under every address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Address(String, String),
+    Uid(String),
+}
 
 /// The projects that are worked on at this moment.
 #[derive(Debug, Clone, Default)]
@@ -30,16 +37,50 @@ pub(crate) struct Held {
 impl Locks {
     /// Reads a project.
     pub(crate) fn read(&self, base: &Url, project: &str) -> Result<Held, Problem> {
-        self.hold(base, project, false)
+        self.hold(address(base, project), project, false)
     }
 
     /// Has a project for itself.
     pub(crate) fn write(&self, base: &Url, project: &str) -> Result<Held, Problem> {
-        self.hold(base, project, true)
+        self.hold(address(base, project), project, true)
     }
 
-    fn hold(&self, base: &Url, project: &str, write: bool) -> Result<Held, Problem> {
-        let key = (base.as_str().to_owned(), project.to_owned());
+    /// Reads a project, also where requests reach its cluster by another name; none if it is not there yet.
+    pub(crate) async fn read_place(
+        &self,
+        cluster: &Cluster,
+        project: &str,
+    ) -> Result<Option<Held>, Problem> {
+        self.hold_place(cluster, project, false).await
+    }
+
+    /// Has a project for itself, also where requests reach its cluster by another name; none if it is not there yet.
+    pub(crate) async fn write_place(
+        &self,
+        cluster: &Cluster,
+        project: &str,
+    ) -> Result<Option<Held>, Problem> {
+        self.hold_place(cluster, project, true).await
+    }
+
+    /// Has the project of this uid for itself.
+    pub(crate) fn write_uid(&self, uid: String, project: &str) -> Result<Held, Problem> {
+        self.hold(Key::Uid(uid), project, true)
+    }
+
+    async fn hold_place(
+        &self,
+        cluster: &Cluster,
+        project: &str,
+        write: bool,
+    ) -> Result<Option<Held>, Problem> {
+        match place_uid(cluster, project).await? {
+            Some(uid) => self.hold(Key::Uid(uid), project, write).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn hold(&self, key: Key, project: &str, write: bool) -> Result<Held, Problem> {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match map.entry(key.clone()) {
             Entry::Vacant(free) => {
@@ -67,6 +108,10 @@ impl Locks {
             key,
         })
     }
+}
+
+fn address(base: &Url, project: &str) -> Key {
+    Key::Address(base.as_str().to_owned(), project.to_owned())
 }
 
 impl Drop for Held {

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tempfile::TempDir;
 
 /// Repositories that everybody on this machine may clone over HTTP, until this is dropped.
@@ -25,13 +27,26 @@ impl GitServer {
     /// # Panics
     /// When there is no port or no room.
     pub fn start() -> Self {
+        Self::start_for(None)
+    }
+
+    /// Starts it for those alone who know a user's password (basic authentication).
+    ///
+    /// # Panics
+    /// As [`GitServer::start`].
+    pub fn with_password(user: &str, password: &str) -> Self {
+        let pair = STANDARD.encode(format!("{user}:{password}"));
+        Self::start_for(Some(format!("Basic {pair}")))
+    }
+
+    fn start_for(authorization: Option<String>) -> Self {
         let folder = tempfile::tempdir().expect("there is room for temporary files");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
         let address = listener.local_addr().expect("it has an address");
         let ending = Arc::new(AtomicBool::new(false));
         let serving = {
             let (root, ending) = (folder.path().to_owned(), Arc::clone(&ending));
-            std::thread::spawn(move || serve(&listener, &root, &ending))
+            std::thread::spawn(move || serve(&listener, &root, &ending, authorization))
         };
         Self {
             folder,
@@ -118,16 +133,16 @@ fn bare_of_settings(git: &mut Command) {
     git.env("GIT_CONFIG_GLOBAL", "/dev/null");
 }
 
-fn serve(listener: &TcpListener, root: &Path, ending: &AtomicBool) {
+fn serve(listener: &TcpListener, root: &Path, ending: &AtomicBool, authorization: Option<String>) {
     for connection in listener.incoming() {
         if ending.load(Ordering::SeqCst) {
             return;
         }
         let Ok(connection) = connection else { continue };
-        let root = root.to_owned();
+        let (root, authorization) = (root.to_owned(), authorization.clone());
         std::thread::spawn(move || {
             // A client that goes away is no matter of the server's.
-            let _ = answer(connection, root);
+            let _ = answer(connection, root, authorization.as_deref());
         });
     }
 }
@@ -152,11 +167,21 @@ impl Request {
 }
 
 /// Answers one request; the connection ends with it.
-fn answer(mut connection: TcpStream, root: PathBuf) -> std::io::Result<()> {
+fn answer(
+    mut connection: TcpStream,
+    root: PathBuf,
+    authorization: Option<&str>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection.try_clone()?);
     let Some(request) = read(&mut reader, &mut connection)? else {
         return Ok(());
     };
+    if authorization.is_some_and(|known| request.header("authorization") != known) {
+        return connection.write_all(
+            b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n\
+              Content-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    }
     let mut backend = Command::new("git");
     backend
         .arg("http-backend")

@@ -14,8 +14,32 @@ pub struct Relay {
 #[derive(Debug, Default)]
 struct State {
     cut: bool,
+    /// Cut when this many bytes have been sent, and whether for good.
+    due: Option<(u64, bool)>,
+    sent: u64,
     ended: bool,
     streams: Vec<TcpStream>,
+}
+
+impl State {
+    fn end(&mut self, for_good: bool) {
+        self.cut = for_good;
+        for stream in self.streams.drain(..) {
+            // The other side may have closed it already.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Takes note of what goes to the other address.
+    fn count(&mut self, bytes: u64) {
+        self.sent += bytes;
+        if let Some((at, for_good)) = self.due
+            && self.sent >= at
+        {
+            self.due = None;
+            self.end(for_good);
+        }
+    }
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
@@ -50,12 +74,19 @@ impl Relay {
 
     /// Ends all connections in the middle of whatever they carry, and refuses others.
     pub fn cut(&self) {
+        lock(&self.state).end(true);
+    }
+
+    /// Ends all connections once so many more bytes have been sent to the other address, and refuses others if it is
+    /// for good.
+    pub fn cut_after(&self, bytes: u64, for_good: bool) {
         let mut state = lock(&self.state);
-        state.cut = true;
-        for stream in state.streams.drain(..) {
-            // The other side may have closed it already.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        state.due = Some((state.sent + bytes, for_good));
+    }
+
+    /// Bytes that were sent to the other address.
+    pub fn sent(&self) -> u64 {
+        lock(&self.state).sent
     }
 
     /// Takes connections again.
@@ -65,18 +96,22 @@ impl Relay {
 }
 
 /// Joins a connection with one of its own to the other address.
-fn pass(near: TcpStream, to: &str, state: &Mutex<State>) -> std::io::Result<()> {
+fn pass(near: TcpStream, to: &str, state: &Arc<Mutex<State>>) -> std::io::Result<()> {
     if lock(state).cut {
         return near.shutdown(Shutdown::Both);
     }
     let far = TcpStream::connect(to)?;
-    for (from, into) in [(&near, &far), (&far, &near)] {
+    for (from, into, counted) in [(&near, &far, true), (&far, &near, false)] {
+        let state = Arc::clone(state);
         let (mut from, mut into) = (from.try_clone()?, into.try_clone()?);
         std::thread::spawn(move || {
             let mut buffer = vec![0; 64 * 1024];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
                 if into.write_all(&buffer[..count]).is_err() {
                     break;
+                }
+                if counted {
+                    lock(&state).count(count as u64);
                 }
             }
             let _ = into.shutdown(Shutdown::Write);

@@ -10,7 +10,8 @@ use crate::http::{App, Call, body};
 use crate::identity::UserInfo;
 use crate::metadata;
 
-fn user_info(user: &UserInfo) -> Value {
+/// A user as reviews and requesters show it.
+pub(crate) fn user_info(user: &UserInfo) -> Value {
     let mut info = json!({"username": user.name, "groups": user.groups});
     if !user.uid.is_empty() {
         info["uid"] = json!(user.uid);

@@ -10,8 +10,9 @@ use super::{App, Call, body, convert, list, table};
 use crate::auth::rbac;
 use crate::catalogue::ResourceType;
 use crate::error::ApiError;
+use crate::identity::UserInfo;
 use crate::metadata;
-use crate::store::{DeleteOptions, Propagation};
+use crate::store::{DeleteOptions, Propagation, Store};
 use crate::write::{Deleted, Part, Write};
 
 /// An object in the shape that was asked for.
@@ -116,12 +117,27 @@ pub(crate) fn require_rights(
     target: &Target,
     object: &Value,
 ) -> Result<(), ApiError> {
-    if call.user.is_master() {
+    require_grants(
+        &app.store,
+        &call.user,
+        &target.kind,
+        target.namespace(),
+        object,
+    )
+}
+
+/// The same, wherever somebody's object comes from.
+pub(crate) fn require_grants(
+    store: &Store,
+    user: &UserInfo,
+    kind: &ResourceType,
+    namespace: Option<&str>,
+    object: &Value,
+) -> Result<(), ApiError> {
+    if user.is_master() {
         return Ok(());
     }
-    let kind = &target.kind;
-    let state = app.store.state();
-    let namespace = target.namespace();
+    let state = store.state();
     if kind.group == "rbac.authorization.k8s.io" || kind.group == "authorization.openshift.io" {
         let wanted = if kind.plural.ends_with("bindings") {
             let reference = &object["roleRef"];
@@ -137,7 +153,7 @@ pub(crate) fn require_rights(
                 name: reference["name"].as_str(),
                 ..rbac::Attributes::default()
             };
-            if rbac::allowed(&state, &call.user, &bind).is_some() {
+            if rbac::allowed(&state, user, &bind).is_some() {
                 return Ok(());
             }
             rbac::rules_of(&state, namespace, reference).ok_or_else(|| {
@@ -150,14 +166,9 @@ pub(crate) fn require_rights(
         } else {
             object["rules"].as_array().cloned().unwrap_or_default()
         };
-        let missing = rbac::escalation(&state, &call.user, namespace, &wanted);
+        let missing = rbac::escalation(&state, user, namespace, &wanted);
         if !missing.is_empty() {
-            let groups: Vec<String> = call
-                .user
-                .groups
-                .iter()
-                .map(|one| format!("{one:?}"))
-                .collect();
+            let groups: Vec<String> = user.groups.iter().map(|one| format!("{one:?}")).collect();
             let rules: Vec<String> = missing.iter().map(rbac::show).collect();
             return Err(ApiError::forbidden(
                 &kind.group,
@@ -165,7 +176,7 @@ pub(crate) fn require_rights(
                 metadata::name(object),
                 format!(
                     "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
-                    call.user.name,
+                    user.name,
                     groups.join(" "),
                     rules.join("\n")
                 ),
@@ -179,7 +190,7 @@ pub(crate) fn require_rights(
         .filter(|owner| owner["blockOwnerDeletion"] == true)
     {
         let (api_version, name) = (&owner["apiVersion"], &owner["kind"]);
-        let owner_kind = app.store.catalogue().find_kind(
+        let owner_kind = store.catalogue().find_kind(
             api_version.as_str().unwrap_or_default(),
             name.as_str().unwrap_or_default(),
         );
@@ -192,7 +203,7 @@ pub(crate) fn require_rights(
                 namespace,
                 name: owner["name"].as_str(),
             };
-            rbac::allowed(&state, &call.user, &attributes).is_some()
+            rbac::allowed(&state, user, &attributes).is_some()
         });
         if !allowed {
             return Err(ApiError::forbidden(

@@ -1,5 +1,6 @@
 //! Routes, DeploymentConfigs, builds and image streams.
 
+mod instances;
 mod streams;
 
 use serde_json::{Value, json};
@@ -37,6 +38,7 @@ pub(super) fn on_create(context: &Context<'_>, object: &mut Value) -> Result<(),
             default(object, "spec.serviceAccount", json!("builder"));
         }
         "images" => crate::images::fill(object),
+        "templateinstances" => instances::on_create(context, object)?,
         "imagestreams" => {
             let namespace = metadata::namespace(object).unwrap_or_default();
             let repository = format!("{REGISTRY}/{namespace}/{}", metadata::name(object));
@@ -61,6 +63,7 @@ pub(super) fn on_update(
         "deploymentconfigs" => complete_config(object),
         "buildconfigs" => complete_build_config(object),
         "imagestreams" => streams::complete(context, Some(current), object)?,
+        "templateinstances" => instances::require_requester(context, object)?,
         _ => {}
     }
     Ok(())

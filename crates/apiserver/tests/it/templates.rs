@@ -56,3 +56,56 @@ async fn a_template_is_processed_and_nothing_is_kept() {
         (422, &json!("Invalid"))
     );
 }
+
+#[tokio::test]
+async fn an_instance_names_who_asked_and_never_changes() {
+    let cluster = Cluster::start("instances").await;
+    cluster.project("shop", None).await;
+    let path = format!("{BASE}/templateinstances");
+    let instance = json!({
+        "apiVersion": "template.openshift.io/v1",
+        "kind": "TemplateInstance",
+        "metadata": {"name": "app"},
+        "spec": {"template": {"metadata": {"name": "app"}, "objects": []}},
+    });
+    let reply = cluster.post(&path, instance.clone()).await;
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    let requester = &reply.body["spec"]["requester"];
+    assert_eq!(requester["username"], "system:admin");
+    assert_eq!(
+        requester["groups"],
+        json!(["system:masters", "system:authenticated"])
+    );
+    let mut changed = reply.body.clone();
+    changed["spec"]["template"]["objects"] = json!([{"apiVersion": "v1", "kind": "ConfigMap"}]);
+    let reply = cluster
+        .send(
+            "PUT",
+            &format!("{path}/app"),
+            None,
+            &[],
+            Some(changed.to_string()),
+        )
+        .await;
+    assert_eq!(reply.status, 422, "{}", reply.text);
+    assert!(reply.text.contains("field is immutable"), "{}", reply.text);
+
+    // The administrator may ask in another's name, who must be somebody.
+    let mut other = instance.clone();
+    other["metadata"]["name"] = json!("other");
+    other["spec"]["requester"] = json!({"username": "dev"});
+    let reply = cluster.post(&path, other.clone()).await;
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    assert_eq!(reply.body["spec"]["requester"], json!({"username": "dev"}));
+    other["metadata"]["name"] = json!("nobody");
+    other["spec"]["requester"] = json!({});
+    let reply = cluster.post(&path, other).await;
+    assert_eq!(reply.status, 422, "{}", reply.text);
+    assert!(
+        reply
+            .text
+            .contains("spec.requester.username: Required value"),
+        "{}",
+        reply.text
+    );
+}

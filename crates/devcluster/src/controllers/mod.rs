@@ -22,6 +22,7 @@ mod rolling;
 mod routes;
 mod scheduler;
 mod stateful_sets;
+mod template_instances;
 mod volumes;
 
 use std::path::PathBuf;
@@ -109,7 +110,7 @@ impl Controllers {
             tasks: controllers.tasks.clone(),
             stopping: controllers.stopping.clone(),
         };
-        let all: [Arc<dyn Controller>; 22] = [
+        let all: [Arc<dyn Controller>; 23] = [
             Arc::new(replicas::ReplicaSets),
             Arc::new(replicas::ReplicationControllers),
             Arc::new(deployments::Deployments),
@@ -132,6 +133,7 @@ impl Controllers {
             Arc::new(image_triggers::ImageTriggers::CronJobs),
             Arc::new(builds::BuildConfigs),
             Arc::new(builds::Builds),
+            Arc::new(template_instances::TemplateInstances),
         ];
         for controller in all {
             // A plain Kubernetes has no resources of OpenShift.

@@ -20,4 +20,5 @@ mod registry;
 mod services;
 mod socket;
 mod support;
+mod template_instances;
 mod workloads;

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 use crate::report::{ImageAction, ImageEntry, Report};
 use crate::{MigrateError, Run};
 
+mod chain;
 mod follow;
 
+use chain::{in_order, inputs_of};
 use follow::{follow, tell_whole_log};
 
-/// How long the image that a build starts from may take to be imported into its stream.
+/// How long an image that a build takes may take to be imported into its stream.
 const BASE: Duration = Duration::from_secs(120);
 
 const GROUP: &str = "build.openshift.io";
@@ -148,8 +150,8 @@ pub(crate) async fn run(
     let configs: Vec<&Object> = objects
         .iter()
         .filter(|object| object.is(GROUP, "BuildConfig"))
-        .filter(|config| output_of(config).is_some_and(|tag| wanted.contains(tag)))
         .collect();
+    let configs = in_order(&configs, namespace, &wanted);
     if configs.is_empty() {
         return Ok(());
     }
@@ -194,7 +196,7 @@ pub(crate) async fn run(
             }
             continue;
         }
-        base_ready(target, namespace, config).await?;
+        inputs_ready(target, namespace, config).await?;
         let name = start(target, namespace, config).await?;
         run.progress.note(&format!("build {name} is running"));
         let digest = follow(target, namespace, &name).await?;
@@ -274,52 +276,47 @@ fn tag_of(stream: &Object, tag: &str) -> Tag {
         })
 }
 
-/// The tag that a build starts from, with the namespace where it is.
-fn base_of<'a>(config: &'a Object, namespace: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
-    let strategy = &config.value()["spec"]["strategy"];
-    let from = ["sourceStrategy", "dockerStrategy", "customStrategy"]
-        .iter()
-        .map(|kind| &strategy[*kind]["from"])
-        .find(|from| from["kind"] == "ImageStreamTag")?;
-    let (stream, tag) = from["name"].as_str()?.split_once(':')?;
-    Some((from["namespace"].as_str().unwrap_or(namespace), stream, tag))
-}
-
-/// Waits until the image that a build starts from is in its stream, which is imported some time after the stream
-/// was made: a build that is started before is refused (422).
-async fn base_ready(
+/// Waits until the images that a build takes are in their streams, which are imported some time after the streams
+/// were made: a build that is started before is refused (422).
+async fn inputs_ready(
     target: &Cluster,
     namespace: &str,
     config: &Object,
 ) -> Result<(), MigrateError> {
-    let Some((project, stream, tag)) = base_of(config, namespace) else {
-        return Ok(());
-    };
     let kind = GroupKind::new("image.openshift.io", "ImageStream");
-    let mut last = Tag::Waiting;
-    let waited = target
-        .wait(&kind, Some(project), stream, BASE, |live| {
-            last = live.map_or(Tag::Waiting, |live| tag_of(live, tag));
-            !matches!(last, Tag::Waiting)
-        })
-        .await;
-    let missing = |reason: String| MigrateError::Build {
-        build: config.name().to_owned(),
-        reason,
-    };
-    match (waited, last) {
-        (Ok(_), Tag::Failed(reason)) => Err(missing(format!(
-            "the image that it starts from, {project}/{stream}:{tag}, cannot be imported: {reason}"
-        ))),
-        (Ok(_), _) => Ok(()),
-        // Other projects' streams often may not be watched; the server will say what it thinks of the build.
-        (Err(error), _) if error.is_forbidden() => Ok(()),
-        (Err(error), _) if error.is_timeout() => Err(missing(format!(
-            "the image that it starts from, {project}/{stream}:{tag}, is still missing after {} s",
-            BASE.as_secs()
-        ))),
-        (Err(error), _) => Err(error.into()),
+    for input in inputs_of(config, namespace) {
+        let (project, stream, tag) = (input.project, input.stream, input.tag);
+        let mut last = Tag::Waiting;
+        let waited = target
+            .wait(&kind, Some(project), stream, BASE, |live| {
+                last = live.map_or(Tag::Waiting, |live| tag_of(live, tag));
+                !matches!(last, Tag::Waiting)
+            })
+            .await;
+        let missing = |reason: String| MigrateError::Build {
+            build: config.name().to_owned(),
+            reason,
+        };
+        let what = input.what;
+        match (waited, last) {
+            (Ok(_), Tag::Failed(reason)) => {
+                return Err(missing(format!(
+                    "the image that it {what}, {project}/{stream}:{tag}, cannot be imported: {reason}"
+                )));
+            }
+            (Ok(_), _) => {}
+            // Other projects' streams often may not be watched; the server will say what it thinks of the build.
+            (Err(error), _) if error.is_forbidden() => {}
+            (Err(error), _) if error.is_timeout() => {
+                return Err(missing(format!(
+                    "the image that it {what}, {project}/{stream}:{tag}, is still missing after {} s",
+                    BASE.as_secs()
+                )));
+            }
+            (Err(error), _) => return Err(error.into()),
+        }
     }
+    Ok(())
 }
 
 /// Starts a build, unless creating its config has started one: a `ConfigChange` trigger does.
@@ -448,27 +445,5 @@ mod tests {
             (&containers[0]["image"], &containers[1]["image"]),
             (&json!("new"), &json!("kept"))
         );
-    }
-
-    #[test]
-    fn a_build_starts_from_a_tag_of_its_own_or_another_project() {
-        let config = |from: Value| {
-            Object::from_value(json!({
-                "apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "app"},
-                "spec": {"strategy": {"type": "Source", "sourceStrategy": {"from": from}}},
-            }))
-            .unwrap()
-        };
-        let shared = config(
-            json!({"kind": "ImageStreamTag", "name": "python:3.11", "namespace": "openshift"}),
-        );
-        assert_eq!(
-            base_of(&shared, "shop"),
-            Some(("openshift", "python", "3.11"))
-        );
-        let own = config(json!({"kind": "ImageStreamTag", "name": "python:3.11"}));
-        assert_eq!(base_of(&own, "shop"), Some(("shop", "python", "3.11")));
-        let direct = config(json!({"kind": "DockerImage", "name": "registry.example.com/python"}));
-        assert_eq!(base_of(&direct, "shop"), None);
     }
 }

@@ -1,11 +1,12 @@
 //! Objects of an import: what is to be done with each, and doing it.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
-use openshifter_cluster::{Cluster, DryRun};
-use openshifter_objects::{GroupKind, Object};
+use openshifter_cluster::{Cluster, ClusterError, DryRun};
+use openshifter_objects::{GroupKind, Object, ObjectKey, references};
 use openshifter_refactor::{Difference, Hold, compare_live, held_back, hold, waves};
 
 use crate::import::Existing;
@@ -199,17 +200,16 @@ pub(crate) async fn carry_out(
 ) -> Result<(), MigrateError> {
     let decided: Vec<&Decided> = decided.collect();
     let objects: Vec<Object> = decided.iter().map(|one| one.object.clone()).collect();
+    let mut by_key: HashMap<ObjectKey, &Decided> = HashMap::new();
+    for one in &decided {
+        by_key.entry(one.object.key()).or_insert(one);
+    }
     let total = objects.len();
     let mut done = 0;
     for wave in waves(&objects) {
         let wave: Vec<&Decided> = wave
             .iter()
-            .filter_map(|object| {
-                decided
-                    .iter()
-                    .find(|one| one.object.key() == object.key())
-                    .copied()
-            })
+            .filter_map(|object| by_key.get(&object.key()).copied())
             .collect();
         let mut work =
             stream::iter(wave.into_iter().map(|one| async move {
@@ -425,6 +425,15 @@ fn is_scaled(object: &Object, scalers: &[&Object]) -> bool {
     })
 }
 
+/// Whether the server misses something that the import makes before the object: it refuses a RoleBinding whose Role
+/// is not there yet (404), and a pod whose account is not (403).
+fn is_early(error: &ClusterError, object: &Object, new: &HashSet<ObjectKey>) -> bool {
+    (error.is_not_found() || error.is_forbidden())
+        && references(object)
+            .iter()
+            .any(|reference| new.contains(&reference.to))
+}
+
 /// Lets the server say what it would do, where the project exists.
 pub(crate) async fn dry_run(
     target: &Cluster,
@@ -433,18 +442,25 @@ pub(crate) async fn dry_run(
     decided: &[Decided],
     report: &mut Report,
 ) -> Result<(), MigrateError> {
+    let would = || (Action::Created, Some("would be created".to_owned()));
+    let new: HashSet<ObjectKey> = decided
+        .iter()
+        .filter(|one| one.verdict == Verdict::Create)
+        .map(|one| one.object.key())
+        .collect();
     for one in decided {
         let key = one.object.key();
         let (action, reason) = match one.verdict {
             Verdict::Keep => (Action::Unchanged, None),
             Verdict::Skip => (Action::Skipped, Some("it exists".to_owned())),
             Verdict::Apply => (Action::Updated, Some("would be changed".to_owned())),
-            Verdict::Create if !there => (Action::Created, Some("would be created".to_owned())),
+            Verdict::Create if !there => would(),
             Verdict::Create => match target
                 .create(Some(namespace), &one.object, DryRun::All)
                 .await
             {
-                Ok(_) => (Action::Created, Some("would be created".to_owned())),
+                Ok(_) => would(),
+                Err(error) if is_early(&error, &one.object, &new) => would(),
                 Err(error) => (Action::Failed, Some(error.to_string())),
             },
         };

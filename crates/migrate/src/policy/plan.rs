@@ -153,8 +153,11 @@ async fn same_place(
     Ok(a.is_some() && a == b)
 }
 
-/// The uid of a project, which no two clusters share.
-async fn place_uid(cluster: &Cluster, namespace: &str) -> Result<Option<String>, MigrateError> {
+/// The uid of a project, which no two clusters share; none where there is no such project, or it may not be read.
+///
+/// # Errors
+/// When the cluster does not answer.
+pub async fn place_uid(cluster: &Cluster, namespace: &str) -> Result<Option<String>, MigrateError> {
     for kind in [
         GroupKind::new("project.openshift.io", "Project"),
         GroupKind::new("", "Namespace"),

@@ -10,5 +10,6 @@ mod backups;
 // The same clusters as the service's tests have.
 #[path = "../../../server/tests/it/devcluster.rs"]
 mod devcluster;
+mod dry_run;
 mod faults;
 mod support;

@@ -11,48 +11,43 @@ use crate::support::{Dev, Space, Tool, World, is_clean, keep_secret, until};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/catalogue");
 
+const BUILDS: &str = "builds.build.openshift.io";
+const INSTANCE: &str = "notes-psql-persistent";
+
 /// Every row, as the database itself writes it.
 const ROWS: &str = "SELECT id, at, author, note FROM notes ORDER BY id";
 
-/// The objects of the template, as the cluster processes it.
+/// Deploys the template as the catalogue does: a Secret with the parameters, and a TemplateInstance that names it.
 #[track_caller]
-fn process(space: &Space<'_>, tool: &Tool, repository: &str) -> Vec<Value> {
+fn instantiate(space: &Space<'_>, repository: &str) {
     let text = std::fs::read_to_string(Path::new(FOLDER).join("template.json"))
         .expect("the fixture is there");
-    let mut template: Value = serde_json::from_str(&text).expect("it is JSON");
-    for parameter in template["parameters"]
-        .as_array_mut()
-        .expect("it has parameters")
-    {
-        if parameter["name"] == "SOURCE_REPOSITORY_URL" {
-            parameter["value"] = json!(repository);
-        }
-    }
-    tool.write("template.json", template.to_string());
-    let path = format!(
-        "/apis/template.openshift.io/v1/namespaces/{}/processedtemplates",
-        space.name
-    );
-    let file = tool.path("template.json").to_string_lossy().into_owned();
-    let answer = space
-        .cluster
-        .attempt(&["create", "--raw", &path, "-f", &file]);
-    assert!(
-        answer.status.success(),
-        "{}",
-        String::from_utf8_lossy(&answer.stderr)
-    );
-    let mut processed: Value = serde_json::from_slice(&answer.stdout).expect("it is JSON");
-    let objects = processed["objects"].take();
-    let objects = objects.as_array().expect("it has objects").clone();
+    let template: Value = serde_json::from_str(&text).expect("it is JSON");
+    space.create(&[
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "notes-parameters"},
+            "stringData": {"SOURCE_REPOSITORY_URL": repository},
+        }),
+        json!({
+            "apiVersion": "template.openshift.io/v1", "kind": "TemplateInstance",
+            "metadata": {"name": INSTANCE},
+            "spec": {"secret": {"name": "notes-parameters"}, "template": template},
+        }),
+    ]);
+    let made = until("the template's objects", || {
+        let instance = space.must("templateinstances", INSTANCE);
+        let made = instance["status"]["objects"].as_array()?.len();
+        Some((made, instance))
+    });
+    let (count, instance) = made;
+    let wanted = template["objects"].as_array().map(Vec::len);
+    assert_eq!(Some(count), wanted, "{:#}", instance["status"]);
     for key in ["database-password", "app-secret-key"] {
-        let secret = objects[0]["stringData"][key]
-            .as_str()
-            .expect("it was generated");
+        let show = format!("go-template={{{{index .data \"{key}\" | base64decode}}}}");
+        let secret = space.kubectl(&["get", "secret", "notes", "-o", &show]);
         assert!(secret.len() >= 16, "{key}");
-        keep_secret(secret);
+        keep_secret(&secret);
     }
-    objects
 }
 
 /// Waits for the end of a build, which must be a good one.
@@ -195,14 +190,17 @@ struct Notes {
 
 impl Notes {
     #[track_caller]
-    fn deploy(space: &Space<'_>, tool: &Tool) -> Self {
+    fn deploy(space: &Space<'_>) -> Self {
         let repository = GitServer::start();
         let commit = repository.commit("notes", &Path::new(FOLDER).join("app"), "A page of notes");
-        space.create(&process(space, tool, &repository.url("notes")));
+        instantiate(space, &repository.url("notes"));
         let build = built(space, "notes-1");
         assert_eq!(build["spec"]["revision"]["git"]["commit"], commit.as_str());
         rolled_out(space, "postgresql");
         rolled_out(space, "notes");
+        // It waits for its build and for both roll-outs.
+        let ready = format!("templateinstance/{INSTANCE}");
+        space.kubectl(&["wait", "--for=condition=Ready", &ready, "--timeout=60s"]);
         write(
             space,
             &[
@@ -284,7 +282,7 @@ fn an_application_of_the_catalogue_goes_elsewhere_by_a_build_or_a_copy_and_finds
     let world = World::start();
     let tool = Tool::new(&world);
     let shop = world.minishift.project("shop");
-    let notes = Notes::deploy(&shop, &tool);
+    let notes = Notes::deploy(&shop);
     let built_here = images(&shop);
     assert_eq!(built_here.len(), 1, "{built_here:?}");
 
@@ -308,14 +306,44 @@ fn an_application_of_the_catalogue_goes_elsewhere_by_a_build_or_a_copy_and_finds
     open_registry(world.production());
     let choices = ["--images", "copy", "--images", "external:*postgresql*"];
     migrate(&tool, &shop, &copied, &choices);
-    // Its BuildConfig may have built another one by itself since.
-    let there = images(&copied);
-    assert!(there.contains(&built_here[0]), "{there:?}");
+    assert_eq!(images(&copied), built_here);
+    assert_eq!(copied.names(BUILDS), [""; 0]);
     notes.is_at(&copied);
 
     // The source was stopped for the copies alone.
     rolled_out(&shop, "postgresql");
     rolled_out(&shop, "notes");
     assert_eq!(sql(&shop, ROWS), notes.rows);
+
+    // The instance stays behind, and takes nothing of the target's with it when it goes.
+    let plan = tool.run(&[
+        "--output",
+        "json",
+        "export",
+        "--from",
+        "minishift",
+        "--namespace",
+        "shop",
+        "--dry-run",
+    ]);
+    let plan: Value = serde_json::from_str(&plan.ok().stdout).expect("it is JSON");
+    let left = plan["leftOut"]
+        .as_array()
+        .expect("it says what it leaves out");
+    let instance = left
+        .iter()
+        .find(|left| left["key"]["kind"] == "TemplateInstance")
+        .unwrap_or_else(|| panic!("it is not in {left:#?}"));
+    assert_eq!(
+        instance["reason"],
+        "created again it would make its objects again; these are taken themselves"
+    );
+    assert_eq!(copied.names("templateinstances"), [""; 0]);
+    let before = copied.picture();
+    shop.kubectl(&["delete", "templateinstance", INSTANCE]);
+    shop.until_gone("deploymentconfigs,services,routes,buildconfigs");
+    assert_eq!(copied.picture(), before);
+    rolled_out(&copied, "postgresql");
+    assert_eq!(sql(&copied, ROWS)[..notes.rows.len()], notes.rows);
     is_clean(&[&shop, &rebuilt, &copied]);
 }

@@ -4,6 +4,7 @@
 //! `target/test-tools`; `cargo xtask test` installs them.
 
 mod bad_input;
+mod builds;
 mod catalogue;
 mod client;
 mod demo;
@@ -22,6 +23,7 @@ mod secrets;
 mod service;
 mod support;
 mod unchanged;
+mod uploads;
 mod v2;
 mod volumes;
 mod walkthrough;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use openshifter_cluster::Cluster;
 use openshifter_migrate::{
-    MigrateOptions, PolicyPlan, Report, Run, RunId, Side, migrate, plan_policy,
+    MigrateOptions, PolicyPlan, Report, Run, RunId, Side, migrate, place_uid, plan_policy,
 };
 
 use super::watch::Live;
@@ -127,7 +127,7 @@ async fn begin(
     ends: &Ends,
     options: &MigrateOptions,
 ) -> Result<Job, Problem> {
-    let held = hold(app, ends)?;
+    let held = hold(app, ends).await?;
     let plan = ends.plan(options).await?;
     let body = PlanBody::of(&plan);
     match &request.plan_digest {
@@ -168,10 +168,25 @@ async fn begin(
 }
 
 /// The source is held too: what reads it may stop its workloads, and a Move deletes it.
-fn hold(app: &App, ends: &Ends) -> Result<Vec<Held>, Problem> {
+async fn hold(app: &App, ends: &Ends) -> Result<Vec<Held>, Problem> {
     let mut held = vec![app.locks.write(ends.target.base(), &ends.target_project)?];
     if (ends.source.base(), &ends.source_project) != (ends.target.base(), &ends.target_project) {
         held.push(app.locks.write(ends.source.base(), &ends.source_project)?);
+    }
+    let (source, target) = futures::try_join!(
+        place_uid(&ends.source, &ends.source_project),
+        place_uid(&ends.target, &ends.target_project)
+    )?;
+    // Both ends may be one project by two names.
+    let same = source == target;
+    let ends = [
+        (target, &ends.target_project),
+        (source.filter(|_| !same), &ends.source_project),
+    ];
+    for (uid, project) in ends {
+        if let Some(uid) = uid {
+            held.push(app.locks.write_uid(uid, project)?);
+        }
     }
     Ok(held)
 }

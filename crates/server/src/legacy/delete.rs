@@ -18,6 +18,7 @@ pub(super) async fn serve(app: App, place: Place) -> Result<Response, Problem> {
             let _held = held;
             let project = &place.project;
             session(&access, async |cluster| {
+                let _place = app.locks.write_place(&cluster, project).await?;
                 let plan = plan_delete(&cluster, project, None, false).await?;
                 let run = Run::begin(app.state.clone())?.with_cancel(app.stop.child_token());
                 let report = delete(&run, &cluster, &plan)

@@ -44,6 +44,7 @@ pub(super) async fn serve(app: App, place: Place) -> Result<Response, Problem> {
             move || async move {
                 let _held = held;
                 let (spool, report) = session(&access, async |cluster| {
+                    let _place = app.locks.read_place(&cluster, &place.project).await?;
                     // Whoever cannot log in leaves no trace on the disk.
                     let run = Run::begin(app.state.clone())?.with_cancel(cancel);
                     let spool = app

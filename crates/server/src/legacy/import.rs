@@ -61,6 +61,7 @@ pub(super) async fn serve(
             let cancel = app.stop.child_token();
             let mut untouched = true;
             let result = session(&access, async |cluster| {
+                let _place = app.locks.write_place(&cluster, &place.project).await?;
                 untouched = false;
                 receive_and_import(&app, &cluster, &place.project, &mut body, cancel).await
             })

@@ -290,13 +290,25 @@ async fn a_client_that_goes_away_stops_its_export_in_order() {
     let minishift = Dev::start("minishift").await;
     minishift.guestbook("shop", &["first"]).await;
     minishift.fill("shop", "100M").await;
-    let service = service(&[&minishift]).await;
+    // The cluster answers to two names.
+    let other_name = minishift.base().replace("127.0.0.1", "localhost");
+    let service = Service::with(|config| {
+        let (name, trust) = minishift.trust();
+        config.trusts = [(name, trust.clone()), (other_name.clone(), trust)].into();
+    })
+    .await;
     let here = place(&minishift, "shop");
     let client = service.begin(&format!("/export/{here}")).await;
     // The volume is being read.
     until(async || !service.left_in("spool").is_empty()).await;
     let busy = service.get(&format!("/delete/{here}")).await;
     assert_eq!(busy.status, 409, "{}", busy.body);
+    let same = here.replace(&minishift.base(), &other_name);
+    let busy = service.get(&format!("/delete/{same}")).await;
+    assert_eq!(
+        busy.line(),
+        "409 the project shop is being read by another request; try again when that is done"
+    );
     drop(client);
     until(async || minishift.tokens() == 0).await;
     until(async || service.left_in("spool").is_empty()).await;
@@ -306,6 +318,50 @@ async fn a_client_that_goes_away_stops_its_export_in_order() {
     assert_eq!(export.status, 200, "{}", export.body);
     service.server.stop().await;
     minishift.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_users_at_once_get_their_own_and_nothing_of_each_other() {
+    let (minishift, production) = tokio::join!(Dev::start("minishift"), Dev::start("production"));
+    let users = [(&minishift, "Ada"), (&production, "Grace")];
+    for (cluster, entry) in users {
+        cluster.guestbook("shop", &[entry]).await;
+        // Long enough for the two to be under way together.
+        cluster.fill("shop", "20M").await;
+    }
+    let service = service(&[&minishift, &production]).await;
+    let [ours, theirs] = users.map(|(cluster, _)| place(cluster, "shop"));
+    let both = async |paths: [String; 2]| {
+        let [a, b] = paths;
+        let (a, b) = tokio::join!(service.get(&a), service.get(&b));
+        for answer in [&a, &b] {
+            assert_eq!(answer.status, 200, "{}", answer.body);
+        }
+        [a, b]
+    };
+    let charts = both([format!("/export/{ours}"), format!("/export/{theirs}")]).await;
+    assert_ne!(charts[0].body, charts[1].body);
+
+    // The same names, in the one cluster and in the other.
+    let import = async |cluster: &Dev, chart: &str| {
+        let path = format!("/import/{}", place(cluster, "copy"));
+        let answer = service.ask("PUT", &path, &[], chart.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    };
+    tokio::join!(
+        import(&minishift, &charts[0].body),
+        import(&production, &charts[1].body)
+    );
+    for (cluster, entry) in users {
+        for project in ["shop", "copy"] {
+            assert_eq!(cluster.entries(project).await, [entry]);
+        }
+        assert_eq!(cluster.tokens(), 0);
+    }
+    assert!(service.left_in("spool").is_empty());
+    service.server.stop().await;
+    minishift.stop().await;
+    production.stop().await;
 }
 
 /// Waits for what no event tells.
