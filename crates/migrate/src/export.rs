@@ -17,7 +17,7 @@ use openshifter_volumes::Allow;
 use crate::ending::ended;
 use crate::error::Failed;
 use crate::helper::{Helpers, candidates};
-use crate::images::{Landing, adapt, copied_builds, not_worrying};
+use crate::images::{Landing, adapt, held_builds, not_worrying};
 use crate::journal::{At, Event};
 use crate::project::{ClaimState, Project, claim_state, definitions, side};
 use crate::quiesce::{self, Quiesced};
@@ -208,7 +208,7 @@ async fn work(
     .await?;
     inventory.objects.extend(images.streams.iter().cloned());
     let mut choices = options.choices.clone();
-    choices.copied_builds.extend(copied_builds(&images.records));
+    choices.copied_builds.extend(held_builds(&images.records));
     let mut refactored = openshifter_refactor::refactor(&inventory.objects, &from, &choices);
     report.findings.clone_from(&refactored.findings);
     not_worrying(&mut report.findings, &images.records);
@@ -361,7 +361,7 @@ async fn work(
         .iter()
         .map(|entry| entry.object.clone())
         .collect();
-    adapt(&mut prepared, &images.records);
+    adapt(&mut prepared, &images.records, namespace)?;
     landing.set_objects(&mut prepared, &refactored.knobs, namespace);
     let chart = builder.finish(Content {
         raw: &inventory.objects,

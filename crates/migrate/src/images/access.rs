@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    Choices, ClusterRegistry, ImagesError, Registry, RegistryAccess, RegistryCredentials,
-    RegistryEndpoint, RegistryTrust,
+    Choices, ClusterRegistry, ImageReference, ImagesError, Registry, RegistryAccess,
+    RegistryCredentials, RegistryEndpoint, RegistryTrust,
 };
 use openshifter_objects::Object;
 
@@ -22,6 +22,13 @@ pub struct ImageOptions {
 }
 
 impl ImageOptions {
+    /// Whether the registry of an image may speak plain http, or show any certificate.
+    pub(crate) fn is_insecure(&self, image: Option<&str>) -> bool {
+        image
+            .and_then(|image| image.parse::<ImageReference>().ok())
+            .is_some_and(|image| self.insecure.contains(image.registry()))
+    }
+
     fn trust(&self, host: &str) -> RegistryTrust {
         let insecure = self.insecure.contains(host);
         RegistryTrust {

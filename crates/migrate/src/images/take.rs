@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openshifter_chart::{ImagePlace, ImageRecord};
+use openshifter_chart::{ImageFollower, ImagePlace, ImageRecord};
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    ClusterRegistry, CopyOptions, Decision, ImagesError, Inventory, Layout, PlannedImage,
+    ClusterRegistry, CopyOptions, Decision, Image, ImagesError, Inventory, Layout, PlannedImage,
     Platforms, Registry, Survey, UseKind, pull_to_layout,
 };
 use openshifter_objects::Object;
@@ -84,7 +84,7 @@ pub(crate) async fn look(
     let mut places = Places::new(namespace, objects);
     let records: Vec<ImageRecord> = planned
         .iter()
-        .map(|one| record(one, &found, &exposed, &mut places))
+        .map(|one| record(one, &found, &exposed, (namespace, options), &mut places))
         .collect();
     for left in records
         .iter()
@@ -180,8 +180,10 @@ fn record(
     planned: &PlannedImage,
     found: &[(String, Survey)],
     exposed: &[String],
+    of: (&str, &ImageOptions),
     places: &mut Places<'_>,
 ) -> ImageRecord {
+    let (namespace, options) = of;
     let image = &planned.image;
     let survey = found
         .iter()
@@ -199,20 +201,36 @@ fn record(
         },
         Decision::Copy | Decision::Rebuild => None,
     };
+    let to = to.filter(|_| planned.chosen.is_some());
+    let follows = followers(image, namespace);
+    let mut tags = match planned.decision {
+        Decision::Copy => places.of(image, digest),
+        _ => places.own_tags(image),
+    };
+    let mut spare = None;
+    if tags.is_empty() && follows.iter().any(|one| one.namespace.is_some()) {
+        let tag = places.spare(image, digest);
+        if to.is_some() {
+            places.want(&tag);
+            tags.push(tag);
+        } else {
+            spare = Some(tag);
+        }
+    }
     let (build_config, rebuildable) = made_by(planned);
     ImageRecord {
+        insecure: options.is_insecure(to.as_deref()),
         name: image.name.clone(),
         origin: image.origin.to_string(),
         decision: planned.decision.word().to_owned(),
-        to: to.filter(|_| planned.chosen.is_some()),
+        to,
         digest: digest.map(|digest| digest.to_string()),
         included: survey.is_some(),
         bytes: survey.map_or(0, Survey::size),
         internal: image.internal.is_some(),
-        tags: match planned.decision {
-            Decision::Copy => places.of(image, digest),
-            _ => places.own_tags(image),
-        },
+        tags,
+        follows,
+        spare,
         build_config,
         rebuildable,
         names: image.names().into_iter().collect(),
@@ -226,6 +244,26 @@ fn record(
             })
             .collect(),
     }
+}
+
+/// What takes the image by the name of an ImageStream.
+fn followers(image: &Image, namespace: &str) -> Vec<ImageFollower> {
+    let mut followers: Vec<ImageFollower> = image
+        .uses
+        .iter()
+        .filter(|one| matches!(one.kind, UseKind::Trigger | UseKind::BuildInput))
+        .filter_map(|one| {
+            let of = one.namespace.as_deref()?;
+            Some(ImageFollower {
+                object: one.object.clone(),
+                namespace: (of != namespace).then(|| of.to_owned()),
+                name: one.text.clone(),
+            })
+        })
+        .collect();
+    followers.sort();
+    followers.dedup();
+    followers
 }
 
 impl Images {

@@ -149,6 +149,8 @@ pub(crate) async fn run(
         .iter()
         .filter(|object| object.is(GROUP, "BuildConfig"))
         .filter(|config| output_of(config).is_some_and(|tag| wanted.contains(tag)))
+        // What is left where it is, or has another in its place, is not built beside that.
+        .filter(|config| !is_left(images, output_of(config).unwrap_or_default()))
         .collect();
     if configs.is_empty() {
         return Ok(());
@@ -208,6 +210,13 @@ pub(crate) async fn run(
         });
     }
     Ok(())
+}
+
+fn is_left(images: &[ImageRecord], tag: &str) -> bool {
+    images.iter().any(|image| {
+        matches!(image.decision.as_str(), "map" | "external")
+            && image.tags.iter().any(|known| known.to_string() == tag)
+    })
 }
 
 /// Whether this run made the stream of a tag.
