@@ -56,6 +56,8 @@ pub(crate) struct Role {
     pub(crate) at: At,
     /// Whether workloads that were stopped stay stopped, as for a Move.
     pub(crate) stay_quiesced: bool,
+    /// Whether an import of the chart follows at once: then nothing that it needs may be missing.
+    pub(crate) part: bool,
 }
 
 /// What an export writes.
@@ -89,6 +91,7 @@ pub async fn export(
     let role = Role {
         at: At::Source,
         stay_quiesced: false,
+        part: false,
     };
     export_as(run, source, namespace, options, form, role).await
 }
@@ -203,6 +206,7 @@ async fn work(
         namespace,
         &with_images,
         &options.images,
+        role.part,
         report,
     )
     .await?;

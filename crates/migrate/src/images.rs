@@ -2,6 +2,7 @@
 
 mod access;
 mod chosen;
+mod doors;
 mod give;
 mod land;
 mod lead;
@@ -13,7 +14,7 @@ mod take;
 pub use access::ImageOptions;
 pub use plan::PlannedImages;
 
-pub(crate) use access::hint;
+pub(crate) use access::{OTHERWISE, hint};
 pub(crate) use chosen::chosen;
 pub(crate) use give::{image_of, look as look_at_target, streams};
 pub(crate) use land::{Landing, not_worrying};

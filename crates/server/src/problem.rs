@@ -341,6 +341,7 @@ impl From<&MigrateError> for Problem {
                 chart_code(error)
             }
             MigrateError::Images(error) => image_code(error),
+            MigrateError::ImagesNotHad { first, .. } => image_code(first),
             MigrateError::UnusedChoice { .. } => Code::BadRequest,
             MigrateError::Exists { .. }
             | MigrateError::ClaimHoldsOtherData { .. }

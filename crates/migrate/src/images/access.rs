@@ -79,6 +79,9 @@ impl ImageOptions {
     }
 }
 
+/// What can be done about an image that cannot be copied.
+pub(crate) const OTHERWISE: &str = "decide otherwise about the image: `--images external`, `--images rebuild`, `--images 'map OLD=NEW'`";
+
 /// What to do about an image that cannot be read or written, where there is something to say.
 pub(crate) fn hint(error: &ImagesError) -> Option<String> {
     match error {

@@ -33,6 +33,14 @@ impl Landing {
         })
     }
 
+    /// Whether a loss of the chart is that of an image about which this import decides otherwise.
+    pub(crate) fn settles(&self, loss: &str) -> bool {
+        self.records
+            .iter()
+            .filter(|record| record.decision != "copy")
+            .any(|record| loss.starts_with(&not_copied(&record.name)))
+    }
+
     /// Sets the values of a chart to where the images are at the target.
     pub(crate) fn set_values(&self, values: &mut Value, knobs: &[Knob], namespace: &str) {
         for (place, reference) in self.references(namespace) {
@@ -93,6 +101,11 @@ impl Landing {
             _ => None,
         }
     }
+}
+
+/// How a loss begins that is an image which could not be copied.
+pub(super) fn not_copied(name: &str) -> String {
+    format!("image {name} was not copied: ")
 }
 
 async fn registry_host(

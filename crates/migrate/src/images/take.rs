@@ -1,18 +1,19 @@
 //! Copying those images into the chart that are to come along.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use openshifter_chart::{ImageFollower, ImagePlace, ImageRecord};
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    ClusterRegistry, CopyOptions, Decision, Image, ImagesError, Inventory, Layout, PlannedImage,
-    Platforms, Registry, Survey, UseKind, pull_to_layout,
+    ClusterRegistry, CopyOptions, Decision, Image, ImagesError, Layout, Origin, PlannedImage,
+    Survey, UseKind, pull_to_layout,
 };
 use openshifter_objects::Object;
 
 use super::access::hint;
+use super::doors::survey_all;
+use super::land::not_copied;
 use super::meter::Meter;
 use super::place::{Places, made_by};
 use super::{ImageOptions, PlannedImages};
@@ -33,56 +34,54 @@ pub(crate) struct Images {
 /// Decides what becomes of each image, and looks whether those that are to be copied can be had. Changes nothing.
 ///
 /// # Errors
-/// When what was chosen by name cannot be done. What is copied by default and cannot be had is a loss of the report.
+/// When what was chosen by name cannot be done. What is copied by default and cannot be had is a loss of the report, and
+/// an error where the export is a `part` of a migration: an application is not started without its images.
 pub(crate) async fn look(
     run: &Run,
     source: &Cluster,
     namespace: &str,
     objects: &[Object],
     options: &ImageOptions,
+    part: bool,
     report: &mut Report,
 ) -> Result<Images, MigrateError> {
-    let planned = PlannedImages::of(objects, &options.choices)?.0;
-    let exposed: Vec<String> = Inventory::of(objects).exposed.into_iter().collect();
-    if planned.iter().any(|one| one.decision == Decision::Copy) {
+    let mut planned = PlannedImages::of(objects, &options.choices)?;
+    if planned.0.iter().any(|one| one.decision == Decision::Copy) {
         run.progress.stage("looking at the images");
     }
-    let mut doors = Doors {
-        source,
-        namespace,
-        objects,
-        options,
-        exposed: exposed.clone(),
-        cluster: None,
-        others: BTreeMap::new(),
-    };
-    let mut found = Vec::new();
-    for one in &planned {
-        if let (Some(problem), Some(_)) = (&one.problem, &one.chosen) {
-            return Err(MigrateError::NotPossible(format!(
-                "image {}: {problem}",
-                one.image.name
-            )));
-        }
-        if one.decision != Decision::Copy {
+    let looked = survey_all(source, namespace, objects, options, &mut planned).await;
+    let mut trouble = looked.trouble;
+    let mut refused = Refused::default();
+    for one in &planned.0 {
+        let Some(problem) = &one.problem else {
             continue;
-        }
-        if let Some(problem) = &one.problem {
-            report.losses.push(not_copied(one, problem));
-            continue;
-        }
-        match doors.survey(one).await {
-            Ok(survey) => found.push((one.image.name.clone(), survey)),
-            Err(error) if one.chosen.is_some() => return Err(error.into()),
-            Err(error) => {
-                report.losses.push(not_copied(one, &error.to_string()));
-                let hint = hint(&error).filter(|hint| !report.next.contains(hint));
-                report.next.extend(hint);
-            }
+        };
+        let name = &one.image.name;
+        let at = trouble.iter().position(|(of, _)| of == name);
+        let error = at.map(|at| trouble.swap_remove(at).1);
+        let copied = one.decision == Decision::Copy;
+        let unreadable = matches!(one.image.origin, Origin::Unreachable { .. });
+        // What moved is not what anybody agreed to.
+        let moved = matches!(error, Some(ImagesError::TagMoved { .. }));
+        if one.chosen.is_some() || moved || (copied && part) {
+            refused.add(name, problem, error);
+        } else if copied {
+            report.losses.push(format!("{}{problem}", not_copied(name)));
+            let hint = error.as_ref().and_then(hint);
+            report
+                .next
+                .extend(hint.filter(|hint| !report.next.contains(hint)));
+        } else if unreadable {
+            report
+                .losses
+                .push(format!("image {name} cannot be looked for: {problem}"));
         }
     }
+    refused.or_none()?;
+    let (found, exposed) = (looked.found, looked.exposed);
     let mut places = Places::new(namespace, objects);
     let records: Vec<ImageRecord> = planned
+        .0
         .iter()
         .map(|one| record(one, &found, &exposed, (namespace, options), &mut places))
         .collect();
@@ -101,78 +100,33 @@ pub(crate) async fn look(
         records,
         streams: places.streams()?,
         found,
-        _registry: doors.cluster.and_then(Result::ok),
+        _registry: looked.registry,
     })
 }
 
-fn not_copied(planned: &PlannedImage, reason: &str) -> String {
-    format!("image {} was not copied: {reason}", planned.image.name)
+/// Images that stand against the run, all of them.
+#[derive(Default)]
+struct Refused {
+    first: Option<ImagesError>,
+    texts: Vec<String>,
 }
 
-/// Registries that images are read from, each opened when it is first asked for.
-struct Doors<'a> {
-    source: &'a Cluster,
-    namespace: &'a str,
-    objects: &'a [Object],
-    options: &'a ImageOptions,
-    exposed: Vec<String>,
-    cluster: Option<Result<ClusterRegistry, NoWay>>,
-    others: BTreeMap<String, Registry>,
-}
-
-/// Why the cluster's registry cannot be reached, told for each image.
-#[derive(Clone)]
-struct NoWay {
-    cluster: String,
-    reason: String,
-}
-
-impl Doors<'_> {
-    async fn survey(&mut self, planned: &PlannedImage) -> Result<Survey, ImagesError> {
-        let image = &planned.image;
-        let repository = image.repository().unwrap_or_default();
-        let registry = match (&image.internal, &image.reference) {
-            (None, Some(reference)) => self.other(reference.registry()).await?,
-            _ => self.cluster().await?,
-        };
-        registry
-            .repository(repository)?
-            .survey(&image.wanted(), &Platforms::All)
-            .await
+impl Refused {
+    fn add(&mut self, name: &str, problem: &str, error: Option<ImagesError>) {
+        self.texts.push(format!("image {name}: {problem}"));
+        self.first = self.first.take().or(error);
     }
 
-    async fn cluster(&mut self) -> Result<Registry, ImagesError> {
-        if self.cluster.is_none() {
-            let found = self
-                .options
-                .cluster_registry(self.source, Some(self.namespace), self.exposed.clone())
-                .await;
-            self.cluster = Some(match found {
-                Err(ImagesError::NoWay { cluster, reason }) => Err(NoWay { cluster, reason }),
-                Err(error) => return Err(error),
-                Ok(registry) => Ok(registry),
-            });
-        }
-        match &self.cluster {
-            Some(Ok(registry)) => Ok(registry.registry().clone()),
-            Some(Err(NoWay { cluster, reason })) => Err(ImagesError::NoWay {
-                cluster: cluster.clone(),
-                reason: reason.clone(),
+    fn or_none(self) -> Result<(), MigrateError> {
+        let text = self.texts.join("; ");
+        match (self.first, text.is_empty()) {
+            (_, true) => Ok(()),
+            (Some(first), false) => Err(MigrateError::ImagesNotHad {
+                text,
+                first: Box::new(first),
             }),
-            None => Err(ImagesError::NoWay {
-                cluster: self.source.name().to_owned(),
-                reason: "nobody looked".to_owned(),
-            }),
+            (None, false) => Err(MigrateError::NotPossible(text)),
         }
-    }
-
-    async fn other(&mut self, host: &str) -> Result<Registry, ImagesError> {
-        if let Some(registry) = self.others.get(host) {
-            return Ok(registry.clone());
-        }
-        let registry = self.options.other_registry(host, self.objects).await?;
-        self.others.insert(host.to_owned(), registry.clone());
-        Ok(registry)
     }
 }
 

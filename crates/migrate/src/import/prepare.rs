@@ -60,7 +60,12 @@ pub(crate) async fn prepare(
             .collect(),
         findings: refactored.findings,
         left_out: manifest.left_out.clone(),
-        losses: manifest.losses.clone(),
+        losses: manifest
+            .losses
+            .iter()
+            .filter(|loss| !landing.settles(loss))
+            .cloned()
+            .collect(),
     })
 }
 

@@ -216,6 +216,7 @@ impl Work<'_> {
         let role = Role {
             at: At::Source,
             stay_quiesced: options.policy == Policy::Move,
+            part: true,
         };
         let exported = match export_as(
             run,
@@ -316,6 +317,7 @@ impl Work<'_> {
         let role = Role {
             at: At::Target,
             stay_quiesced: true,
+            part: false,
         };
         match export_as(
             self.run,

@@ -14,6 +14,7 @@ mod helm;
 mod hostile;
 mod image;
 mod images;
+mod images_bad;
 mod images_followed;
 mod kinds;
 mod kubectl;
