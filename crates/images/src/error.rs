@@ -300,7 +300,9 @@ impl ImagesError {
                 Self::ImageGone { .. } | Self::BlobGone { .. } => {
                     "push it again at the source, rebuild it at the target, or map it to an image that exists"
                 }
-                Self::TagMoved { .. } => "make the plan again, to see what is to be copied now",
+                Self::TagMoved { .. } => {
+                    "make the plan again, to see what is to be copied now; where pods still run the former image, restart them first, or leave the image where it is (`--images external`)"
+                }
                 Self::UnsupportedManifest { .. } => "push it again with a tool of this decade, which makes schema 2",
                 Self::ForeignLayer { .. } | Self::UnsupportedPart { .. } => {
                     "leave it where it is (`external`), or map it to an image that the target can pull"

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::{Choices, Decision, Image, ImagesError, Inventory, Origin, Use};
+use crate::{Choices, Decision, Image, ImageReference, ImagesError, Inventory, Origin, Use};
 
 /// The project whose ImageStreams every OpenShift has.
 const SHARED: &str = "openshift";
@@ -24,6 +24,17 @@ pub struct PlannedImage {
     pub problem: Option<String>,
     /// What the user should know about the decision.
     pub note: Option<String>,
+}
+
+impl PlannedImage {
+    /// Its name, without the digest where a tag tells which image is meant.
+    pub fn called(&self) -> String {
+        let tagged = self.image.reference.as_ref().and_then(ImageReference::tag);
+        match self.image.name.split_once('@') {
+            Some((name, _)) if tagged.is_some() => name.to_owned(),
+            _ => self.image.name.clone(),
+        }
+    }
 }
 
 /// What is to become of each image of an application.

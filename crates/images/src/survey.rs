@@ -107,6 +107,7 @@ impl Repository {
         if let (Some(tag), Some(planned)) = (&wanted.tag, wanted.digest)
             && let Some(now) = self.digest_of(tag).await?
             && now != planned
+            && !self.lists(tag, planned).await?
         {
             return Err(ImagesError::TagMoved {
                 image: self.reference(Some(tag), None),
@@ -133,6 +134,25 @@ impl Repository {
         let top = Manifest::read(&image, served.media_type.as_deref(), served.bytes, false)?;
         let source = Source::Repository(self.clone());
         Gathering::new(image, source).survey(top, platforms).await
+    }
+}
+
+impl Repository {
+    /// Whether a tag names an index that lists this manifest: pods tell the digest of what they run, and that is the
+    /// manifest for their platform.
+    async fn lists(&self, tag: &str, digest: Digest) -> Result<bool, ImagesError> {
+        let image = self.reference(Some(tag), None);
+        let Some(served) = self.manifest(tag, &image, LIMIT).await? else {
+            return Ok(false);
+        };
+        let read = Manifest::read(&image, served.media_type.as_deref(), served.bytes, false);
+        Ok(match read.map(|manifest| manifest.content) {
+            Ok(Content::Index(entries)) => entries
+                .iter()
+                .any(|entry| entry.descriptor.digest == digest),
+            // It is another one, whatever it is.
+            _ => false,
+        })
     }
 }
 

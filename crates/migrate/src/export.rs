@@ -23,8 +23,8 @@ use crate::project::{ClaimState, Project, claim_state, definitions, side};
 use crate::quiesce::{self, Quiesced};
 use crate::transfer;
 use crate::{
-    Action, ImageAction, ImageEntry, ImageOptions, MigrateError, ObjectEntry, Report, Run,
-    VolumeAction, VolumeEntry,
+    Action, ImageAction, ImageEntry, ImageOptions, MigrateError, ObjectEntry, PlannedImages,
+    Report, Run, VolumeAction, VolumeEntry,
 };
 
 /// Volumes that are read or written at the same time. More would share the same wire.
@@ -51,13 +51,14 @@ pub struct ExportOptions {
 
 /// What a policy asks of an export besides.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Role {
+pub(crate) struct Role<'a> {
     /// Which end of the run is read; the target, when its present application is kept.
     pub(crate) at: At,
     /// Whether workloads that were stopped stay stopped, as for a Move.
     pub(crate) stay_quiesced: bool,
-    /// Whether an import of the chart follows at once: then nothing that it needs may be missing.
-    pub(crate) part: bool,
+    /// The images as the plan has shown them, where an import of the chart follows at once: none may be missing then,
+    /// nor be another one.
+    pub(crate) planned: Option<&'a PlannedImages>,
 }
 
 /// What an export writes.
@@ -91,7 +92,7 @@ pub async fn export(
     let role = Role {
         at: At::Source,
         stay_quiesced: false,
-        part: false,
+        planned: None,
     };
     export_as(run, source, namespace, options, form, role).await
 }
@@ -103,7 +104,7 @@ pub(crate) async fn export_as(
     namespace: &str,
     options: &ExportOptions,
     form: &ChartForm,
-    role: Role,
+    role: Role<'_>,
 ) -> Result<Exported, Box<Failed>> {
     let mut report = Report::new(run.id.clone(), "export");
     report.source = Some(side(source, namespace));
@@ -142,7 +143,7 @@ async fn work(
     namespace: &str,
     options: &ExportOptions,
     form: &ChartForm,
-    role: Role,
+    role: Role<'_>,
     helpers: &Helpers<'_>,
     quiesced: &mut Quiesced,
     report: &mut Report,
@@ -206,7 +207,7 @@ async fn work(
         namespace,
         &with_images,
         &options.images,
-        role.part,
+        role.planned,
         report,
     )
     .await?;

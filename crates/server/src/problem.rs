@@ -371,6 +371,7 @@ fn image_code(error: &ImagesError) -> Code {
         | ImagesError::BadReference { .. }
         | ImagesError::BadRegistry { .. } => Code::BadRequest,
         ImagesError::Cluster(error) => cluster_code(error),
+        ImagesError::TagMoved { .. } => Code::PlanChanged,
         ImagesError::Untrusted { .. } => Code::UntrustedCertificate,
         ImagesError::Unreachable { .. } | ImagesError::Lost { .. } | ImagesError::NoWay { .. } => {
             Code::ClusterUnreachable

@@ -52,6 +52,11 @@ impl PlannedImages {
         }
     }
 
+    /// The image of this plan that is called the same, whatever its tag leads to.
+    pub(crate) fn same(&self, other: &PlannedImage) -> Option<&PlannedImage> {
+        self.0.iter().find(|one| one.called() == other.called())
+    }
+
     /// The images for a person, each a line or more.
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -35,14 +35,14 @@ pub(crate) struct Images {
 ///
 /// # Errors
 /// When what was chosen by name cannot be done. What is copied by default and cannot be had is a loss of the report, and
-/// an error where the export is a `part` of a migration: an application is not started without its images.
+/// an error in a migration whose plan has `shown` the images: an application is not started without them, nor with others.
 pub(crate) async fn look(
     run: &Run,
     source: &Cluster,
     namespace: &str,
     objects: &[Object],
     options: &ImageOptions,
-    part: bool,
+    shown: Option<&PlannedImages>,
     report: &mut Report,
 ) -> Result<Images, MigrateError> {
     let mut planned = PlannedImages::of(objects, &options.choices)?;
@@ -63,7 +63,7 @@ pub(crate) async fn look(
         let unreadable = matches!(one.image.origin, Origin::Unreachable { .. });
         // What moved is not what anybody agreed to.
         let moved = matches!(error, Some(ImagesError::TagMoved { .. }));
-        if one.chosen.is_some() || moved || (copied && part) {
+        if one.chosen.is_some() || moved || (copied && shown.is_some()) {
             refused.add(name, problem, error);
         } else if copied {
             report.losses.push(format!("{}{problem}", not_copied(name)));
@@ -75,6 +75,30 @@ pub(crate) async fn look(
             report
                 .losses
                 .push(format!("image {name} cannot be looked for: {problem}"));
+        }
+    }
+    for (now, was) in planned
+        .0
+        .iter()
+        .filter_map(|now| Some((now, shown?.same(now)?)))
+        .filter(|(now, _)| now.decision == Decision::Copy)
+    {
+        let name = now.called();
+        if let (Some(planned), Some(now)) = (was.image.digest, now.image.digest)
+            && planned != now
+        {
+            let moved = ImagesError::TagMoved {
+                image: name.clone(),
+                planned,
+                now,
+            };
+            refused.add(&name, &moved.to_string(), Some(moved));
+        } else if was.decision != now.decision {
+            let text = format!(
+                "it was to be {} in the plan, and would be copied now; make the plan again",
+                was.decision.participle()
+            );
+            refused.add(&name, &text, None);
         }
     }
     refused.or_none()?;

@@ -216,7 +216,7 @@ impl Work<'_> {
         let role = Role {
             at: At::Source,
             stay_quiesced: options.policy == Policy::Move,
-            part: true,
+            planned: Some(&self.plan.images),
         };
         let exported = match export_as(
             run,
@@ -317,7 +317,7 @@ impl Work<'_> {
         let role = Role {
             at: At::Target,
             stay_quiesced: true,
-            part: false,
+            planned: None,
         };
         match export_as(
             self.run,

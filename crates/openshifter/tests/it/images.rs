@@ -90,8 +90,9 @@ pub(crate) fn running(space: &Space<'_>, app: &str) -> (String, String) {
 #[track_caller]
 pub(crate) fn build_from_folder(world: &World, space: &Space<'_>, message: &str) -> String {
     let folder = world.path("source");
-    std::fs::create_dir(&folder).expect("there is room");
+    std::fs::create_dir_all(&folder).expect("there is room");
     std::fs::write(folder.join("message.txt"), format!("{message}\n")).expect("there is room");
+    let before = tagged(space);
     let archive = world.path("source.tgz");
     let mut tar = Command::new("tar");
     tar.arg("-C")
@@ -106,7 +107,9 @@ pub(crate) fn build_from_folder(world: &World, space: &Space<'_>, message: &str)
     );
     let build = space.cluster.post(&path, &archive);
     assert_eq!(build["kind"], "Build", "{build}");
-    until("the build to make an image", || tagged(space))
+    until("the build to make an image", || {
+        tagged(space).filter(|image| before.as_ref() != Some(image))
+    })
 }
 
 /// Lets the developer forward ports of the registry's pods.

@@ -16,6 +16,7 @@ mod image;
 mod images;
 mod images_bad;
 mod images_followed;
+mod images_moved;
 mod kinds;
 mod kubectl;
 mod memory;
