@@ -307,7 +307,7 @@ impl ImagesError {
                 Self::ForeignLayer { .. } | Self::UnsupportedPart { .. } => {
                     "leave it where it is (`external`), or map it to an image that the target can pull"
                 }
-                Self::NoPlatform { .. } => "ask for one of these, or for all",
+                Self::NoPlatform { .. } => "ask for one that there is, or for all, by leaving `--platform` out",
                 Self::NoWay { .. } => {
                     "have it exposed by a route, or ask for the right to read its service and to forward ports of its pods"
                 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    Choices, ClusterRegistry, ImageReference, ImagesError, Registry, RegistryAccess,
+    Choices, ClusterRegistry, ImageReference, ImagesError, Platforms, Registry, RegistryAccess,
     RegistryCredentials, RegistryEndpoint, RegistryTrust,
 };
 use openshifter_objects::Object;
@@ -19,6 +19,8 @@ pub struct ImageOptions {
     pub registry: Option<String>,
     /// Registries (`host` or `host:port`) that may speak plain http, or show any certificate.
     pub insecure: BTreeSet<String>,
+    /// For which platforms images are copied.
+    pub platforms: Platforms,
 }
 
 impl ImageOptions {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    ClusterRegistry, Decision, ImagesError, Inventory, PlannedImage, Platforms, Registry, Survey,
+    ClusterRegistry, Decision, ImagesError, Inventory, PlannedImage, Registry, Survey,
 };
 use openshifter_objects::Object;
 
@@ -93,7 +93,7 @@ impl Doors<'_> {
         };
         registry
             .repository(repository)?
-            .survey(&image.wanted(), &Platforms::All)
+            .survey(&image.wanted(), &self.options.platforms)
             .await
     }
 

@@ -61,9 +61,12 @@ pub(crate) async fn look(
         let error = at.map(|at| trouble.swap_remove(at).1);
         let copied = one.decision == Decision::Copy;
         let unreadable = matches!(one.image.origin, Origin::Unreachable { .. });
-        // What moved is not what anybody agreed to.
-        let moved = matches!(error, Some(ImagesError::TagMoved { .. }));
-        if one.chosen.is_some() || moved || (copied && shown.is_some()) {
+        // What moved is not what anybody agreed to, and what is there for other platforms only not what was asked for.
+        let other = matches!(
+            error,
+            Some(ImagesError::TagMoved { .. } | ImagesError::NoPlatform { .. })
+        );
+        if one.chosen.is_some() || other || (copied && shown.is_some()) {
             refused.add(name, problem, error);
         } else if copied {
             report.losses.push(format!("{}{problem}", not_copied(name)));

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use openshifter_migrate::{ExportOptions, ImageChoices, ImageOptions, ImportOptions};
+use openshifter_migrate::{
+    ExportOptions, ImageChoices, ImageOptions, ImagePlatform, ImagePlatforms, ImportOptions,
+};
 use openshifter_objects::Selector;
 use serde_json::Value;
 
@@ -37,6 +39,10 @@ pub(crate) struct Reading {
     /// Address of the image registry of the source's cluster, where it cannot be found by itself
     #[arg(long, value_name = "HOST")]
     pub(crate) from_registry: Option<String>,
+    /// Of an image that is made for several platforms, copy this one's only (`linux/amd64`, `linux/arm64/v8`); may be
+    /// given more than once, the first that there is holds [default: all]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub(crate) platform: Vec<ImagePlatform>,
 }
 
 /// What becomes of the images.
@@ -59,6 +65,7 @@ impl Images {
             choices: ImageChoices::parse(chosen)?,
             registry: registry.cloned(),
             insecure: self.insecure_registry.iter().cloned().collect(),
+            ..ImageOptions::default()
         })
     }
 }
@@ -139,7 +146,13 @@ impl Reading {
             quiesce,
             skip_volumes: self.skip_volume.iter().cloned().collect(),
             helper_image: helper.helper_image.clone(),
-            images: images.options(true, self.from_registry.as_ref())?,
+            images: ImageOptions {
+                platforms: match self.platform.as_slice() {
+                    [] => ImagePlatforms::All,
+                    platforms => ImagePlatforms::FirstOf(platforms.to_vec()),
+                },
+                ..images.options(true, self.from_registry.as_ref())?
+            },
             choices: self.choices(),
             ..ExportOptions::default()
         })

@@ -17,6 +17,7 @@ mod images;
 mod images_bad;
 mod images_followed;
 mod images_moved;
+mod images_platform;
 mod kinds;
 mod kubectl;
 mod memory;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use openshifter_cluster::{Access, ClusterError, Credentials, Trust};
 use openshifter_migrate::{
-    Allow, Existing, ExportOptions, ImageChoices, ImageOptions, ImportOptions, MigrateOptions,
-    Policy,
+    Allow, Existing, ExportOptions, ImageChoices, ImageOptions, ImagePlatforms, ImagesError,
+    ImportOptions, MigrateOptions, Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -117,6 +117,9 @@ pub struct MigrationRequest {
     /// Registries that may speak plain http, or show any certificate.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub insecure_registries: BTreeSet<String>,
+    /// Of an image that is made for several platforms, the first of these (`linux/amd64`) is copied; all otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
     /// How many seconds the application may take to be ready; 600 otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_seconds: Option<u64>,
@@ -230,9 +233,20 @@ impl MigrationRequest {
             source_registry: None,
             target_registry: None,
             insecure_registries: BTreeSet::new(),
+            platforms: Vec::new(),
             patience_seconds: None,
             plan_digest: None,
         }
+    }
+
+    fn image_platforms(&self) -> Result<ImagePlatforms, RequestError> {
+        if self.platforms.is_empty() {
+            return Ok(ImagePlatforms::All);
+        }
+        let read = self.platforms.iter().map(|text| text.parse());
+        read.collect::<Result<_, _>>()
+            .map(ImagePlatforms::FirstOf)
+            .map_err(|error: ImagesError| RequestError::Request(format!("platforms: {error}")))
     }
 
     /// What the migration is told.
@@ -250,6 +264,7 @@ impl MigrationRequest {
                     .map_err(|error| RequestError::Request(format!("images: {error}")))?,
                 registry: registry.clone(),
                 insecure: self.insecure_registries.clone(),
+                platforms: self.image_platforms()?,
             })
         };
         let export = ExportOptions {
@@ -353,6 +368,14 @@ mod tests {
         assert_eq!(from.registry.as_deref(), Some("registry.dev.test"));
         assert!(to.choices.is_empty());
         assert_eq!(to.registry.as_deref(), Some("registry.prod.test"));
+        request.platforms = vec!["linux".to_owned()];
+        let error = request.options(None).unwrap_err();
+        assert!(matches!(error, RequestError::Request(text) if text.starts_with("platforms: ")));
+        request.platforms = vec!["linux/s390x".to_owned(), "linux/arm64/v8".to_owned()];
+        assert!(matches!(
+            request.options(None).unwrap().export.images.platforms,
+            ImagePlatforms::FirstOf(platforms) if platforms.len() == 2
+        ));
         request.images = vec!["keep".to_owned()];
         let error = request.options(None).unwrap_err();
         assert!(matches!(error, RequestError::Request(text) if text.starts_with("images: ")));
