@@ -319,10 +319,4 @@ impl ImagesError {
             .to_owned(),
         )
     }
-
-    /// Whether trying again later may help without anything being changed.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
-            || matches!(self, Self::Refused { status, .. } if *status >= 500 || *status == 429)
-    }
 }

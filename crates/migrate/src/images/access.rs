@@ -63,20 +63,23 @@ impl ImageOptions {
             host: self.registry.clone(),
             exposed,
             trust,
+            insecure: self.insecure.clone(),
             namespace: namespace.map(str::to_owned),
             ..RegistryAccess::default()
         };
         ClusterRegistry::find(cluster, &access).await
     }
 
-    /// Connects to a registry outside of the cluster, with what the project's pull secrets have for it.
+    /// Connects to a registry outside of the cluster, with what the project's pull secrets have for this repository.
     pub(crate) async fn other_registry(
         &self,
         host: &str,
+        repository: &str,
         objects: &[Object],
     ) -> Result<Registry, ImagesError> {
         let endpoint = RegistryEndpoint::parse(host, self.trust(host))?;
-        let credentials = RegistryCredentials::of_pull_secrets(objects, host).unwrap_or_default();
+        let credentials = RegistryCredentials::of_pull_secrets(objects, host, repository);
+        let credentials = credentials.unwrap_or_default();
         Registry::connect(&endpoint, credentials).await
     }
 }

@@ -88,7 +88,7 @@ impl Doors<'_> {
         let image = &planned.image;
         let repository = image.repository().unwrap_or_default();
         let registry = match (&image.internal, &image.reference) {
-            (None, Some(reference)) => self.other(reference.registry()).await?,
+            (None, Some(reference)) => self.other(reference.registry(), repository).await?,
             _ => self.cluster().await?,
         };
         registry
@@ -122,12 +122,15 @@ impl Doors<'_> {
         }
     }
 
-    async fn other(&mut self, host: &str) -> Result<Registry, ImagesError> {
-        if let Some(registry) = self.others.get(host) {
+    /// Each repository may have credentials of its own.
+    async fn other(&mut self, host: &str, repository: &str) -> Result<Registry, ImagesError> {
+        let place = format!("{host}/{repository}");
+        if let Some(registry) = self.others.get(&place) {
             return Ok(registry.clone());
         }
-        let registry = self.options.other_registry(host, self.objects).await?;
-        self.others.insert(host.to_owned(), registry.clone());
+        let (options, objects) = (self.options, self.objects);
+        let registry = options.other_registry(host, repository, objects).await?;
+        self.others.insert(place, registry.clone());
         Ok(registry)
     }
 }

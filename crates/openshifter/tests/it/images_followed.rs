@@ -45,7 +45,9 @@ fn what_follows_an_image_of_another_project_does_so_at_the_target() {
     assert_eq!(running(&shop, "web").1, "of another project");
     assert_eq!(running(&shop, "app").1, "built on it");
 
-    let registry = world.production().expose_registry();
+    // The target's registry is reached through its API server, and its CA found in a project that is there already.
+    let_forward(world.production());
+    world.production().project("mine");
     let migrate = |project: &str, more: &[&str]| {
         let base = [
             "--output",
@@ -57,8 +59,6 @@ fn what_follows_an_image_of_another_project_does_so_at_the_target() {
             "production",
             "--to-namespace",
             project,
-            "--to-registry",
-            &registry,
         ];
         json_of(&tool.run(&[&base, more].concat()), 0)
     };
