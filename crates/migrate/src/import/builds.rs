@@ -166,7 +166,7 @@ pub(crate) async fn run(
                 // A trigger may have been quick: what is in a stream of this run was built in it.
                 let ours = is_of_run(run, target, namespace, tag).await?;
                 if ours {
-                    tell_whole_log(target, namespace, &format!("{}-1", config.name())).await;
+                    tell_whole_log(run, target, namespace, &format!("{}-1", config.name())).await;
                 }
                 let action = if ours {
                     ImageAction::Built
@@ -199,7 +199,7 @@ pub(crate) async fn run(
         base_ready(target, namespace, config).await?;
         let name = start(target, namespace, config).await?;
         run.progress.note(&format!("build {name} is running"));
-        let digest = follow(target, namespace, &name).await?;
+        let digest = follow(run, target, namespace, &name).await?;
         report.images.push(ImageEntry {
             name: record.map_or_else(|| tag.to_owned(), |record| record.name.clone()),
             decision: "rebuild".to_owned(),

@@ -421,7 +421,6 @@ fn what_the_target_can_build_is_built_there() {
 
     let migrate = |more: &[&str], status: i32| {
         let base = [
-            "-v",
             "--output",
             "json",
             "migrate",
