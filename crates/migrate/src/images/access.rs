@@ -8,9 +8,10 @@ use openshifter_images::{
     RegistryCredentials, RegistryEndpoint, RegistryTrust,
 };
 use openshifter_objects::Object;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// What is done with the images, and how their registries are reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct ImageOptions {
     /// What becomes of which image. By default what the target can build is built there, what is nowhere but in the
     /// source's registry is copied, and all others stay where they are.
@@ -19,6 +20,11 @@ pub struct ImageOptions {
     pub registry: Option<String>,
     /// Registries (`host` or `host:port`) that may speak plain http, or show any certificate.
     pub insecure: BTreeSet<String>,
+    /// The token for the registry of this end's cluster, as of a service account that may pull or push only; else the
+    /// cluster's own.
+    pub token: Option<SecretString>,
+    /// What Docker's `config.json` holds: credentials for other registries, before those of the project's pull secrets.
+    pub auth_file: Option<SecretString>,
     /// For which platforms images are copied.
     pub platforms: Platforms,
 }
@@ -64,6 +70,10 @@ impl ImageOptions {
             exposed,
             trust,
             insecure: self.insecure.clone(),
+            credentials: self
+                .token
+                .clone()
+                .map(|token| RegistryCredentials::openshift("", token)),
             namespace: namespace.map(str::to_owned),
             ..RegistryAccess::default()
         };
@@ -78,8 +88,12 @@ impl ImageOptions {
         objects: &[Object],
     ) -> Result<Registry, ImagesError> {
         let endpoint = RegistryEndpoint::parse(host, self.trust(host))?;
-        let credentials = RegistryCredentials::of_pull_secrets(objects, host, repository);
-        let credentials = credentials.unwrap_or_default();
+        let given = self.auth_file.as_ref().and_then(|text| {
+            RegistryCredentials::of_auth_file(text.expose_secret(), host, repository)
+        });
+        let credentials = given
+            .or_else(|| RegistryCredentials::of_pull_secrets(objects, host, repository))
+            .unwrap_or_default();
         Registry::connect(&endpoint, credentials).await
     }
 }

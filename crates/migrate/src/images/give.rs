@@ -93,7 +93,8 @@ pub(crate) async fn look(
             target.name()
         )));
     }
-    if there && !may_push(target, namespace).await {
+    // Whose token it is, the registry says.
+    if there && options.token.is_none() && !may_push(target, namespace).await {
         return Err(MigrateError::NotPossible(format!(
             "this user may not push images into {namespace} of {}: ask for the role `edit` or `system:image-builder` there, or decide otherwise about the images with `--images`",
             target.name()

@@ -14,6 +14,7 @@ mod helm;
 mod hostile;
 mod image;
 mod images;
+mod images_accounts;
 mod images_bad;
 mod images_followed;
 mod images_moved;

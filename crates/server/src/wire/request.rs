@@ -111,6 +111,20 @@ pub struct MigrationRequest {
     /// Address of the image registry of the source's cluster, where it cannot be found by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_registry: Option<String>,
+    /// A token for that registry, as of a service account that may only pull; the cluster's own otherwise.
+    #[serde(
+        default,
+        serialize_with = "exposed",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub source_registry_token: Option<SecretString>,
+    /// A token for the target's registry, as of a service account that may only push; the cluster's own otherwise.
+    #[serde(
+        default,
+        serialize_with = "exposed",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub target_registry_token: Option<SecretString>,
     /// Address of the image registry of the target's cluster, where it cannot be found by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_registry: Option<String>,
@@ -231,6 +245,8 @@ impl MigrationRequest {
             helper_image: None,
             images: Vec::new(),
             source_registry: None,
+            source_registry_token: None,
+            target_registry_token: None,
             target_registry: None,
             insecure_registries: BTreeSet::new(),
             platforms: Vec::new(),
@@ -258,17 +274,24 @@ impl MigrationRequest {
             .helper_image
             .clone()
             .or_else(|| helper_image.map(str::to_owned));
-        let images = |choices: &[String], registry: &Option<String>| {
-            Ok::<_, RequestError>(ImageOptions {
-                choices: ImageChoices::parse(choices)
-                    .map_err(|error| RequestError::Request(format!("images: {error}")))?,
-                registry: registry.clone(),
-                insecure: self.insecure_registries.clone(),
-                platforms: self.image_platforms()?,
-            })
-        };
+        let images =
+            |choices: &[String], registry: &Option<String>, token: &Option<SecretString>| {
+                Ok::<_, RequestError>(ImageOptions {
+                    choices: ImageChoices::parse(choices)
+                        .map_err(|error| RequestError::Request(format!("images: {error}")))?,
+                    registry: registry.clone(),
+                    insecure: self.insecure_registries.clone(),
+                    platforms: self.image_platforms()?,
+                    token: token.clone(),
+                    auth_file: None,
+                })
+            };
         let export = ExportOptions {
-            images: images(&self.images, &self.source_registry)?,
+            images: images(
+                &self.images,
+                &self.source_registry,
+                &self.source_registry_token,
+            )?,
             quiesce: self.quiesce,
             helper_image: helper_image.clone(),
             selector: self
@@ -283,7 +306,7 @@ impl MigrationRequest {
         };
         let mut import = ImportOptions {
             // The choices are in the chart when it is imported.
-            images: images(&[], &self.target_registry)?,
+            images: images(&[], &self.target_registry, &self.target_registry_token)?,
             helper_image,
             overwrite_data: self.overwrite_data,
             allow_crds: self.allow_crds,
