@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use sha2::{Digest as _, Sha256};
+use ring::digest::{Context, SHA256};
 
 use crate::{ChartError, names::hex};
 
@@ -64,7 +64,8 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>, ChartError> {
 /// Size and SHA-256 of a file.
 pub(crate) fn digest(path: &Path) -> Result<(u64, String), ChartError> {
     let mut file = File::open(path).map_err(ChartError::file("reading", path))?;
-    let mut hasher = Sha256::new();
+    // Twice as fast as `sha2` where the processor has no instructions for it, and these files are the large ones.
+    let mut hasher = Context::new(&SHA256);
     let mut buffer = vec![0; 256 << 10];
     let mut size = 0;
     loop {
@@ -72,7 +73,7 @@ pub(crate) fn digest(path: &Path) -> Result<(u64, String), ChartError> {
             .read(&mut buffer)
             .map_err(ChartError::file("reading", path))?;
         if length == 0 {
-            return Ok((size, hex(&hasher.finalize())));
+            return Ok((size, hex(hasher.finish().as_ref())));
         }
         hasher.update(&buffer[..length]);
         size += length as u64;

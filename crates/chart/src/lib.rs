@@ -45,8 +45,8 @@ pub use describe::from_yaml;
 pub use error::ChartError;
 pub use legacy::LegacyVolume;
 pub use manifest::{
-    FileRecord, ImagePlace, ImageRecord, ImageTag, Manifest, ObjectRecord, Totals, VolumeHelper,
-    VolumeRecord,
+    FileRecord, ImageFollower, ImagePlace, ImageRecord, ImageTag, Manifest, ObjectRecord, Totals,
+    VolumeHelper, VolumeRecord,
 };
 pub use meta::ChartMeta;
 pub use unpack::{UnpackLimits, unpack};

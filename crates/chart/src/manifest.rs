@@ -178,6 +178,28 @@ pub struct ImageRecord {
     /// Where the objects name it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<ImagePlace>,
+    /// Triggers and builds that take it by the name of an ImageStream, whose projects the target may not have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<ImageFollower>,
+    /// A tag that nobody has, for what follows the image in an ImageStream of another project: it is made where another
+    /// image takes this one's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare: Option<ImageTag>,
+    /// Whether the registry of the image that takes its place may speak plain http, or show any certificate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
+}
+
+/// An object that takes an image by the name of an ImageStreamTag or ImageStreamImage.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ImageFollower {
+    /// The object.
+    pub object: ObjectKey,
+    /// The project of the ImageStream, where it is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// `stream:tag` or `stream@digest`.
+    pub name: String,
 }
 
 /// A tag of an ImageStream of the application.

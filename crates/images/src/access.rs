@@ -1,6 +1,8 @@
 //! The way to the registry that is built into an OpenShift cluster: through its exposed route where there is one, else
 //! through the API server.
 
+use std::collections::BTreeSet;
+
 use openshifter_cluster::{Cluster, ClusterError, PortForward};
 use openshifter_objects::GroupKind;
 use secrecy::SecretString;
@@ -42,6 +44,8 @@ pub struct RegistryAccess {
     pub exposed: Vec<String>,
     /// Which certificates are believed. On the way through the API server the cluster's service CA is, too.
     pub trust: RegistryTrust,
+    /// Hosts (`host` or `host:port`) that may speak plain http, or show any certificate.
+    pub insecure: BTreeSet<String>,
     /// Who we are to it, as a service account that may only pull or only push; else the cluster's own credentials.
     pub credentials: Option<RegistryCredentials>,
     /// A project that this user may read, in which the cluster's service CA can be found.
@@ -135,7 +139,12 @@ async fn connect(
     access: &RegistryAccess,
     credentials: RegistryCredentials,
 ) -> Result<ClusterRegistry, ImagesError> {
-    let endpoint = RegistryEndpoint::parse(host, access.trust.clone())?;
+    let mut trust = access.trust.clone();
+    if access.insecure.contains(host) {
+        trust.insecure = true;
+        trust.plain_http = true;
+    }
+    let endpoint = RegistryEndpoint::parse(host, trust)?;
     Ok(ClusterRegistry {
         registry: Registry::connect_tuned(&endpoint, credentials, access.tuning).await?,
         forward: None,
@@ -236,37 +245,66 @@ async fn forwarded(
     })
 }
 
-/// The CA that signs certificates of services: OpenShift 4 puts it into every project.
+/// Projects of the user that are asked for the CA.
+const PROJECTS: usize = 8;
+
+/// The CA that signs certificates of services: OpenShift 4 puts it into every project, and an ordinary user may not
+/// read the registry's own.
 async fn service_ca(
     cluster: &Cluster,
     place: &Place,
     access: &RegistryAccess,
 ) -> Result<Option<String>, ClusterError> {
-    let kind = GroupKind::new("", "ConfigMap");
-    let namespaces = access
+    for namespace in access
         .namespace
         .as_deref()
         .into_iter()
-        .chain([place.namespace]);
-    for namespace in namespaces {
-        match cluster
-            .get(&kind, Some(namespace), "openshift-service-ca.crt")
-            .await
-        {
-            Ok(Some(found)) => {
-                let text = found
-                    .value()
-                    .pointer("/data/service-ca.crt")
-                    .and_then(Value::as_str);
-                // It is empty until its controller comes by.
-                if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
-                    return Ok(Some(text.to_owned()));
-                }
-            }
-            Ok(None) => {}
-            Err(error) if error.is_forbidden() || error.is_not_found() => {}
-            Err(error) => return Err(error),
+        .chain([place.namespace])
+    {
+        if let Some(ca) = service_ca_of(cluster, namespace).await? {
+            return Ok(Some(ca));
+        }
+    }
+    // The one project that was named may not be there yet.
+    for namespace in projects(cluster).await? {
+        if let Some(ca) = service_ca_of(cluster, &namespace).await? {
+            return Ok(Some(ca));
         }
     }
     Ok(None)
+}
+
+async fn service_ca_of(cluster: &Cluster, namespace: &str) -> Result<Option<String>, ClusterError> {
+    let kind = GroupKind::new("", "ConfigMap");
+    match cluster
+        .get(&kind, Some(namespace), "openshift-service-ca.crt")
+        .await
+    {
+        Ok(found) => Ok(found
+            .as_ref()
+            .and_then(|found| found.value().pointer("/data/service-ca.crt")?.as_str())
+            // It is empty until its controller comes by.
+            .filter(|text| !text.trim().is_empty())
+            .map(str::to_owned)),
+        Err(error) if error.is_forbidden() || error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Some projects that the user may see.
+async fn projects(cluster: &Cluster) -> Result<Vec<String>, ClusterError> {
+    let project = GroupKind::new("project.openshift.io", "Project");
+    let discovery = cluster.discovery().await?;
+    let Some(projects) = discovery.find(&project) else {
+        return Ok(Vec::new());
+    };
+    match cluster.list(projects, None, None).await {
+        Ok(found) => Ok(found
+            .iter()
+            .take(PROJECTS)
+            .map(|project| project.name().to_owned())
+            .collect()),
+        Err(error) if error.is_forbidden() || error.is_not_found() => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }

@@ -120,6 +120,16 @@ impl Choices {
 }
 
 impl Decision {
+    /// What an image is to be by it: `copied`, as in "it is to be copied".
+    pub fn participle(&self) -> &'static str {
+        match self {
+            Self::Copy => "copied",
+            Self::Rebuild => "rebuilt",
+            Self::External => "left where it is",
+            Self::Map { .. } => "mapped",
+        }
+    }
+
     /// The decision as `--images` names it.
     pub fn word(&self) -> &'static str {
         match self {

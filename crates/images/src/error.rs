@@ -300,12 +300,14 @@ impl ImagesError {
                 Self::ImageGone { .. } | Self::BlobGone { .. } => {
                     "push it again at the source, rebuild it at the target, or map it to an image that exists"
                 }
-                Self::TagMoved { .. } => "make the plan again, to see what is to be copied now",
+                Self::TagMoved { .. } => {
+                    "make the plan again, to see what is to be copied now; where pods still run the former image, restart them first, or leave the image where it is (`--images external`)"
+                }
                 Self::UnsupportedManifest { .. } => "push it again with a tool of this decade, which makes schema 2",
                 Self::ForeignLayer { .. } | Self::UnsupportedPart { .. } => {
                     "leave it where it is (`external`), or map it to an image that the target can pull"
                 }
-                Self::NoPlatform { .. } => "ask for one of these, or for all",
+                Self::NoPlatform { .. } => "ask for one that there is, or for all, by leaving `--platform` out",
                 Self::NoWay { .. } => {
                     "have it exposed by a route, or ask for the right to read its service and to forward ports of its pods"
                 }
@@ -316,11 +318,5 @@ impl ImagesError {
             }
             .to_owned(),
         )
-    }
-
-    /// Whether trying again later may help without anything being changed.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
-            || matches!(self, Self::Refused { status, .. } if *status >= 500 || *status == 429)
     }
 }

@@ -86,6 +86,19 @@ pub enum Platforms {
     All,
     /// One. The image for it is copied without the index, so the digest is that of this image.
     One(Platform),
+    /// The first of these that there is.
+    FirstOf(Vec<Platform>),
+}
+
+impl Platforms {
+    /// Those that were asked for, the best first; none where all are copied.
+    pub(crate) fn wanted(&self) -> &[Platform] {
+        match self {
+            Self::All => &[],
+            Self::One(platform) => std::slice::from_ref(platform),
+            Self::FirstOf(platforms) => platforms,
+        }
+    }
 }
 
 /// One entry of an index.
@@ -197,19 +210,9 @@ fn descriptor(value: &Value) -> Result<Descriptor, String> {
 
 fn index_entry(value: &Value) -> Result<IndexEntry, String> {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
-    let platform = match (text("/platform/os"), text("/platform/architecture")) {
-        (Some(os), Some(architecture)) => Some(Platform {
-            os: os.to_owned(),
-            architecture: architecture.to_owned(),
-            variant: text("/platform/variant")
-                .filter(|v| !v.is_empty())
-                .map(str::to_owned),
-        }),
-        _ => None,
-    };
     Ok(IndexEntry {
         descriptor: descriptor(value)?,
-        platform,
+        platform: platform(&value["platform"]),
         attestation: text("/annotations/vnd.docker.reference.type") == Some("attestation-manifest"),
     })
 }
@@ -254,32 +257,74 @@ fn parts(image: &str, value: &Value, attestation: bool) -> Result<Vec<Descriptor
     Ok(parts)
 }
 
-/// The entry for a platform.
+/// The entry for the first of these platforms that there is.
 pub(crate) fn choose<'a>(
     image: &str,
     entries: &'a [IndexEntry],
-    wanted: &Platform,
+    wanted: &[Platform],
 ) -> Result<&'a IndexEntry, ImagesError> {
     let running = || entries.iter().filter(|entry| !entry.attestation);
-    running()
-        .find(|entry| {
-            entry
-                .platform
-                .as_ref()
-                .is_some_and(|one| wanted.accepts(one))
+    wanted
+        .iter()
+        .find_map(|wanted| {
+            running().find(|entry| {
+                entry
+                    .platform
+                    .as_ref()
+                    .is_some_and(|one| wanted.accepts(one))
+            })
         })
-        .ok_or_else(|| ImagesError::NoPlatform {
+        .ok_or_else(|| {
+            let available = running().map(|entry| entry.platform.as_ref());
+            no_platform(image, wanted, available)
+        })
+}
+
+/// Looks whether an image that has no index is made for one of these platforms, as its configuration says.
+pub(crate) fn check_platform(
+    image: &str,
+    config: &[u8],
+    wanted: &[Platform],
+) -> Result<(), ImagesError> {
+    let value: Value =
+        serde_json::from_slice(config).map_err(|error| ImagesError::BadManifest {
             image: image.to_owned(),
-            platform: wanted.to_string(),
-            available: running()
-                .map(|entry| {
-                    entry
-                        .platform
-                        .as_ref()
-                        .map_or("no platform".to_owned(), Platform::to_string)
-                })
-                .collect(),
-        })
+            reason: format!("its configuration: {error}"),
+        })?;
+    let platform = platform(&value);
+    let accepted = platform
+        .as_ref()
+        .is_some_and(|made_for| wanted.iter().any(|wanted| wanted.accepts(made_for)));
+    if accepted {
+        return Ok(());
+    }
+    Err(no_platform(image, wanted, [platform.as_ref()]))
+}
+
+fn no_platform<'a>(
+    image: &str,
+    wanted: &[Platform],
+    available: impl IntoIterator<Item = Option<&'a Platform>>,
+) -> ImagesError {
+    let wanted: Vec<String> = wanted.iter().map(Platform::to_string).collect();
+    ImagesError::NoPlatform {
+        image: image.to_owned(),
+        platform: wanted.join(" or "),
+        available: available
+            .into_iter()
+            .map(|one| one.map_or("no platform".to_owned(), Platform::to_string))
+            .collect(),
+    }
+}
+
+/// The platform that an index's entry or a configuration names.
+fn platform(value: &Value) -> Option<Platform> {
+    let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty());
+    Some(Platform {
+        os: text("os")?.to_owned(),
+        architecture: text("architecture")?.to_owned(),
+        variant: text("variant").map(str::to_owned),
+    })
 }
 
 #[cfg(test)]
@@ -364,7 +409,7 @@ mod tests {
             panic!("an index");
         };
         let chosen = |text: &str| {
-            choose("a:1", &entries, &text.parse().unwrap()).map(|entry| entry.descriptor.digest)
+            choose("a:1", &entries, &[text.parse().unwrap()]).map(|entry| entry.descriptor.digest)
         };
         assert_eq!(chosen("linux/arm64").unwrap(), Digest::of(b"arm64"));
         assert_eq!(chosen("linux/arm64/v8").unwrap(), Digest::of(b"arm64"));

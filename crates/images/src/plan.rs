@@ -1,8 +1,10 @@
 //! What is to become of each image: a default by where it comes from, unless the user chose.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use crate::{Choices, Decision, Image, ImagesError, Inventory, Origin};
+use crate::{Choices, Decision, Image, ImageReference, ImagesError, Inventory, Origin, Use};
 
 /// The project whose ImageStreams every OpenShift has.
 const SHARED: &str = "openshift";
@@ -22,6 +24,17 @@ pub struct PlannedImage {
     pub problem: Option<String>,
     /// What the user should know about the decision.
     pub note: Option<String>,
+}
+
+impl PlannedImage {
+    /// Its name, without the digest where a tag tells which image is meant.
+    pub fn called(&self) -> String {
+        let tagged = self.image.reference.as_ref().and_then(ImageReference::tag);
+        match self.image.name.split_once('@') {
+            Some((name, _)) if tagged.is_some() => name.to_owned(),
+            _ => self.image.name.clone(),
+        }
+    }
 }
 
 /// What is to become of each image of an application.
@@ -47,7 +60,8 @@ impl ImagePlan {
     pub fn of(inventory: Inventory, choices: &Choices) -> Result<Self, ImagesError> {
         let mut used = vec![false; choices.0.len()];
         let mut images = Vec::new();
-        for image in inventory.images {
+        let unreadable = unreadable(inventory.unreadable);
+        for image in inventory.images.into_iter().chain(unreadable) {
             let names = image.names();
             let mut decided = None;
             for (index, choice) in choices.0.iter().enumerate() {
@@ -55,7 +69,9 @@ impl ImagePlan {
                     continue;
                 };
                 used[index] = true;
-                let idle = matches!(image.origin, Origin::Unknown { .. }) && !image.runs();
+                // What cannot be read cannot be copied or built either: only by its name is that asked for.
+                let idle = matches!(image.origin, Origin::Unreachable { .. })
+                    || (matches!(image.origin, Origin::Unknown { .. }) && !image.runs());
                 let fits = !choice.is_for_all()
                     || !(is_shared(&image)
                         || idle
@@ -76,6 +92,7 @@ impl ImagePlan {
                 chosen,
             });
         }
+        images.sort_by(|a, b| a.image.name.cmp(&b.image.name));
         let unused = choices
             .0
             .iter()
@@ -108,6 +125,27 @@ impl ImagePlan {
     }
 }
 
+/// Images whose references cannot be read: what is wrong with each is its problem, and another may take its place.
+fn unreadable(found: Vec<(Use, String)>) -> Vec<Image> {
+    let mut images: Vec<Image> = Vec::new();
+    for (used, reason) in found {
+        let name = used.text.trim();
+        match images.iter_mut().find(|image| image.name == name) {
+            Some(image) => image.uses.push(used),
+            None => images.push(Image {
+                name: name.to_owned(),
+                reference: None,
+                internal: None,
+                digest: None,
+                tags: BTreeSet::new(),
+                origin: Origin::Unreachable { reason },
+                uses: vec![used],
+            }),
+        }
+    }
+    images
+}
+
 fn is_shared(image: &Image) -> bool {
     matches!(&image.origin, Origin::OtherProject { namespace } if namespace == SHARED)
 }
@@ -137,7 +175,9 @@ fn default(image: &Image) -> Decision {
 fn problem(image: &Image, decision: &Decision) -> Option<String> {
     match decision {
         Decision::Copy if image.reference.is_none() => Some(match &image.origin {
-            Origin::Unknown { reason } => format!("it cannot be copied: {reason}"),
+            Origin::Unknown { reason } | Origin::Unreachable { reason } => {
+                format!("it cannot be copied: {reason}")
+            }
             _ => "it cannot be copied: the objects do not tell where it is".to_owned(),
         }),
         Decision::Rebuild => match &image.origin {
@@ -149,9 +189,10 @@ fn problem(image: &Image, decision: &Decision) -> Option<String> {
             )),
             _ => Some("it cannot be built again: no BuildConfig makes it".to_owned()),
         },
-        // A tag that nothing uses may lead nowhere.
-        Decision::External if image.runs() => match &image.origin {
-            Origin::Unknown { reason } | Origin::Unreachable { reason } => Some(reason.clone()),
+        Decision::External => match &image.origin {
+            Origin::Unreachable { reason } => Some(reason.clone()),
+            // A tag that nothing uses may lead nowhere.
+            Origin::Unknown { reason } if image.runs() => Some(reason.clone()),
             _ => None,
         },
         _ => None,

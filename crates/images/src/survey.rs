@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::layout::Layout;
-use crate::manifest::{Content, Descriptor, LIMIT, Manifest, Platforms, choose};
+use crate::manifest::{Content, Descriptor, LIMIT, Manifest, Platforms, check_platform, choose};
 use crate::registry::{Blob, Repository};
 use crate::source::Source;
 use crate::{Digest, ImagesError};
@@ -107,6 +107,7 @@ impl Repository {
         if let (Some(tag), Some(planned)) = (&wanted.tag, wanted.digest)
             && let Some(now) = self.digest_of(tag).await?
             && now != planned
+            && !self.lists(tag, planned).await?
         {
             return Err(ImagesError::TagMoved {
                 image: self.reference(Some(tag), None),
@@ -133,6 +134,25 @@ impl Repository {
         let top = Manifest::read(&image, served.media_type.as_deref(), served.bytes, false)?;
         let source = Source::Repository(self.clone());
         Gathering::new(image, source).survey(top, platforms).await
+    }
+}
+
+impl Repository {
+    /// Whether a tag names an index that lists this manifest: pods tell the digest of what they run, and that is the
+    /// manifest for their platform.
+    async fn lists(&self, tag: &str, digest: Digest) -> Result<bool, ImagesError> {
+        let image = self.reference(Some(tag), None);
+        let Some(served) = self.manifest(tag, &image, LIMIT).await? else {
+            return Ok(false);
+        };
+        let read = Manifest::read(&image, served.media_type.as_deref(), served.bytes, false);
+        Ok(match read.map(|manifest| manifest.content) {
+            Ok(Content::Index(entries)) => entries
+                .iter()
+                .any(|entry| entry.descriptor.digest == digest),
+            // It is another one, whatever it is.
+            _ => false,
+        })
     }
 }
 
@@ -221,13 +241,50 @@ impl Gathering {
         )
     }
 
+    /// The configuration of an image, verified.
+    async fn config(&self, descriptor: &Descriptor) -> Result<Vec<u8>, ImagesError> {
+        if descriptor.size > LIMIT as u64 {
+            return Err(ImagesError::BadManifest {
+                image: self.image.clone(),
+                reason: "its configuration is too large".to_owned(),
+            });
+        }
+        let blob = Blob {
+            descriptor: descriptor.clone(),
+            image: self.image.clone(),
+        };
+        let mut stream = self.source.read(&blob, 0).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = stream.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        let actual = Digest::of(&bytes);
+        if actual == descriptor.digest {
+            return Ok(bytes);
+        }
+        Err(ImagesError::WrongDigest {
+            place: self.source.place(),
+            what: format!("the configuration of {}", self.image),
+            expected: descriptor.digest,
+            actual,
+        })
+    }
+
     async fn survey(mut self, top: Manifest, platforms: &Platforms) -> Result<Survey, ImagesError> {
-        let top = match (&top.content, platforms) {
-            (Content::Index(entries), Platforms::One(platform)) => {
-                let entry = choose(&self.image, entries, platform)?.clone();
+        let wanted = platforms.wanted();
+        let top = match &top.content {
+            _ if wanted.is_empty() => top,
+            Content::Index(entries) => {
+                let entry = choose(&self.image, entries, wanted)?.clone();
                 self.manifest(&entry.descriptor, false).await?
             }
-            _ => top,
+            Content::Image(parts) => {
+                if let Some(config) = parts.first() {
+                    let bytes = self.config(config).await?;
+                    check_platform(&self.image, &bytes, wanted)?;
+                }
+                top
+            }
         };
         let descriptor = top.descriptor.clone();
         self.gather(top, DEPTH).await?;

@@ -31,6 +31,14 @@ pub enum MigrateError {
     /// An image cannot be decided about, read or written.
     #[error(transparent)]
     Images(#[from] ImagesError),
+    /// Images that are to be copied cannot be had.
+    #[error("{text}")]
+    ImagesNotHad {
+        /// Each with the reason.
+        text: String,
+        /// The first reason.
+        first: Box<ImagesError>,
+    },
     /// A choice for images fits none.
     #[error(
         "`--images {choice}` fits no image of the application{}",
@@ -236,6 +244,11 @@ impl MigrateError {
         match self {
             Self::Cluster(error) | Self::Object { source: error, .. } => error.hint(),
             Self::Images(error) => crate::images::hint(error),
+            Self::ImagesNotHad { first, .. } => Some(match crate::images::hint(first) {
+                Some(hint) if hint.contains("--images") => hint,
+                Some(hint) => format!("{hint}; or {}", crate::images::OTHERWISE),
+                None => crate::images::OTHERWISE.to_owned(),
+            }),
             Self::Build { .. } => Some(
                 "mend what it says, or export again with `--images copy`, which takes the image along instead"
                     .to_owned(),

@@ -17,15 +17,15 @@ use openshifter_volumes::Allow;
 use crate::ending::ended;
 use crate::error::Failed;
 use crate::helper::{Helpers, candidates};
-use crate::images::{Landing, adapt, copied_builds, not_worrying};
+use crate::images::{Landing, adapt, held_builds, not_worrying};
 use crate::journal::{At, Event};
 use crate::project::{ClaimState, Project, claim_state, definitions, side};
 use crate::quiesce::{self, Quiesced};
 use crate::transfer;
 use crate::way_in::Way;
 use crate::{
-    Action, ImageAction, ImageEntry, ImageOptions, MigrateError, ObjectEntry, Report, Run,
-    VolumeAction, VolumeEntry,
+    Action, ImageAction, ImageEntry, ImageOptions, MigrateError, ObjectEntry, PlannedImages,
+    Report, Run, VolumeAction, VolumeEntry,
 };
 
 /// Volumes that are read or written at the same time. More would share the same wire.
@@ -52,11 +52,14 @@ pub struct ExportOptions {
 
 /// What a policy asks of an export besides.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Role {
+pub(crate) struct Role<'a> {
     /// Which end of the run is read; the target, when its present application is kept.
     pub(crate) at: At,
     /// Whether workloads that were stopped stay stopped, as for a Move.
     pub(crate) stay_quiesced: bool,
+    /// The images as the plan has shown them, where an import of the chart follows at once: none may be missing then,
+    /// nor be another one.
+    pub(crate) planned: Option<&'a PlannedImages>,
 }
 
 /// What an export writes.
@@ -90,6 +93,7 @@ pub async fn export(
     let role = Role {
         at: At::Source,
         stay_quiesced: false,
+        planned: None,
     };
     export_as(run, source, namespace, options, form, role).await
 }
@@ -101,7 +105,7 @@ pub(crate) async fn export_as(
     namespace: &str,
     options: &ExportOptions,
     form: &ChartForm,
-    role: Role,
+    role: Role<'_>,
 ) -> Result<Exported, Box<Failed>> {
     let mut report = Report::new(run.id.clone(), "export");
     report.source = Some(side(source, namespace));
@@ -140,7 +144,7 @@ async fn work(
     namespace: &str,
     options: &ExportOptions,
     form: &ChartForm,
-    role: Role,
+    role: Role<'_>,
     helpers: &Helpers<'_>,
     quiesced: &mut Quiesced,
     report: &mut Report,
@@ -204,12 +208,13 @@ async fn work(
         namespace,
         &with_images,
         &options.images,
+        role.planned,
         report,
     )
     .await?;
     inventory.objects.extend(images.streams.iter().cloned());
     let mut choices = options.choices.clone();
-    choices.copied_builds.extend(copied_builds(&images.records));
+    choices.copied_builds.extend(held_builds(&images.records));
     let mut refactored = openshifter_refactor::refactor(&inventory.objects, &from, &choices);
     report.findings.clone_from(&refactored.findings);
     not_worrying(&mut report.findings, &images.records);
@@ -368,7 +373,7 @@ async fn work(
         .iter()
         .map(|entry| entry.object.clone())
         .collect();
-    adapt(&mut prepared, &images.records);
+    adapt(&mut prepared, &images.records, namespace)?;
     landing.set_objects(&mut prepared, &refactored.knobs, namespace);
     let chart = builder.finish(Content {
         raw: &inventory.objects,

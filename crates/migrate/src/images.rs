@@ -2,8 +2,10 @@
 
 mod access;
 mod chosen;
+mod doors;
 mod give;
 mod land;
+mod lead;
 mod meter;
 mod place;
 mod plan;
@@ -12,8 +14,9 @@ mod take;
 pub use access::ImageOptions;
 pub use plan::PlannedImages;
 
-pub(crate) use access::hint;
+pub(crate) use access::{OTHERWISE, hint};
 pub(crate) use chosen::chosen;
 pub(crate) use give::{image_of, look as look_at_target, streams};
-pub(crate) use land::{Landing, adapt, copied_builds, not_worrying};
+pub(crate) use land::{Landing, not_worrying};
+pub(crate) use lead::{adapt, held_builds};
 pub(crate) use take::look as look_at_source;

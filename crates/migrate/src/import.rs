@@ -210,7 +210,7 @@ async fn work(
         .state
         .spool()
         .map_err(|source| MigrateError::State { source })?;
-    let records = crate::images::chosen(&chart.manifest().images, &options.images.choices)?;
+    let records = crate::images::chosen(&chart.manifest().images, &options.images)?;
     let there = target.namespace_exists(namespace).await?;
     let landing = Landing::of(target, namespace, there, records).await?;
     let mut prepared = prepare::prepare(chart, options, namespace, spool.path(), &landing).await?;

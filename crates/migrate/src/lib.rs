@@ -38,7 +38,9 @@ pub use export::{ChartForm, ExportOptions, Exported, export};
 pub use images::{ImageOptions, PlannedImages};
 pub use import::{Existing, ImportOptions, import, open_chart};
 pub use journal::{Event, Journal, JournalError};
-pub use openshifter_images::{Choices as ImageChoices, ImagesError};
+pub use openshifter_images::{
+    Choices as ImageChoices, ImagesError, Platform as ImagePlatform, Platforms as ImagePlatforms,
+};
 pub use openshifter_volumes::Allow;
 pub use plan::{ExportPlan, plan_export};
 pub use policy::{MigrateOptions, Policy, PolicyPlan, migrate, place_uid, plan_policy};

@@ -133,6 +133,8 @@ impl Remembered {
                 choices: ImageChoices::parse(&self.images)?,
                 registry: self.registry.clone(),
                 insecure: self.insecure_registries.clone(),
+                // For which platforms images are copied was the export's.
+                ..ImageOptions::default()
             },
             ..ImportOptions::default()
         })

@@ -110,19 +110,24 @@ impl Login {
 
     /// A secret from a file, stdin or the environment, without the newline at its end.
     fn secret(&self, file: Option<&PathBuf>, what: &str) -> Result<Option<SecretString>> {
-        let text = match file {
-            Some(path) if path == Path::new("-") => {
-                let mut text = String::new();
-                std::io::stdin()
-                    .read_to_string(&mut text)
-                    .context("reading stdin")?;
-                Some(text)
-            }
-            Some(path) => Some(given_text(path)?),
-            None => std::env::var(format!("{}_{what}", self.prefix)).ok(),
-        };
-        Ok(text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
+        secret(file, &format!("{}_{what}", self.prefix))
     }
+}
+
+/// A secret out of a file (`-` for stdin), else out of an environment variable.
+pub(crate) fn secret(file: Option<&PathBuf>, variable: &str) -> Result<Option<SecretString>> {
+    let text = match file {
+        Some(path) if path == Path::new("-") => {
+            let mut text = String::new();
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("reading stdin")?;
+            Some(text)
+        }
+        Some(path) => Some(given_text(path)?),
+        None => std::env::var(variable).ok(),
+    };
+    Ok(text.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']).to_owned())))
 }
 
 /// A file that was named on the command line: one that cannot be read is a mistake of the call.
@@ -130,7 +135,7 @@ pub(crate) fn given(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| Usage(error.to_string()).into())
 }
 
-fn given_text(path: &Path) -> Result<String> {
+pub(crate) fn given_text(path: &Path) -> Result<String> {
     String::from_utf8(given(path)?)
         .map_err(|_| Usage(format!("{} is not text", path.display())).into())
 }

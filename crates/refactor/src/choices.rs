@@ -26,7 +26,8 @@ pub struct Choices {
     pub storage_classes: BTreeMap<String, String>,
     /// Whether Jobs that finished at the source run again at the target.
     pub rerun_finished_jobs: bool,
-    /// BuildConfigs whose image is copied: they must not build another one as soon as they are there.
+    /// BuildConfigs whose image is copied, left where it is, or has another in its place: they must not build one more as
+    /// soon as they are there.
     pub copied_builds: BTreeSet<String>,
 }
 

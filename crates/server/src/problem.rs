@@ -341,6 +341,7 @@ impl From<&MigrateError> for Problem {
                 chart_code(error)
             }
             MigrateError::Images(error) => image_code(error),
+            MigrateError::ImagesNotHad { first, .. } => image_code(first),
             MigrateError::UnusedChoice { .. } => Code::BadRequest,
             MigrateError::Exists { .. }
             | MigrateError::ClaimHoldsOtherData { .. }
@@ -371,6 +372,7 @@ fn image_code(error: &ImagesError) -> Code {
         | ImagesError::BadReference { .. }
         | ImagesError::BadRegistry { .. } => Code::BadRequest,
         ImagesError::Cluster(error) => cluster_code(error),
+        ImagesError::TagMoved { .. } => Code::PlanChanged,
         ImagesError::Untrusted { .. } => Code::UntrustedCertificate,
         ImagesError::Unreachable { .. } | ImagesError::Lost { .. } | ImagesError::NoWay { .. } => {
             Code::ClusterUnreachable

@@ -42,6 +42,9 @@ pub struct Use {
     pub kind: UseKind,
     /// How it is written there.
     pub text: String,
+    /// The project whose ImageStream is meant, where an ImageStream is; `None` for a reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 /// What a build was made from that the target can build, too.

@@ -69,12 +69,19 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn push(&mut self, place: String, kind: UseKind, text: &str, from: From) {
+        let namespace = match &from {
+            From::Tag { namespace, .. } | From::StreamImage { namespace, .. } => {
+                Some(namespace.clone())
+            }
+            From::Reference { .. } => None,
+        };
         self.all.push(Written {
             used: Use {
                 object: self.object.key(),
                 place,
                 kind,
                 text: text.to_owned(),
+                namespace,
             },
             from,
         });

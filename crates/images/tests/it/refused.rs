@@ -57,6 +57,33 @@ async fn a_tag_that_is_gone_does_not_matter_where_the_digest_is_there() {
     );
 }
 
+#[tokio::test]
+async fn the_manifest_that_a_pod_runs_is_what_the_tags_index_lists() {
+    let from = Server::start();
+    let maker = Maker::new();
+    let image = |seed| maker.image(&OCI, "amd64", &[maker.layer(&OCI, seed, 1000, false)]);
+    let (listed, other) = (image(7), image(8));
+    let digest =
+        |of: &serde_json::Value| -> Digest { of["digest"].as_str().unwrap().parse().unwrap() };
+    let index = maker.index(&OCI, &[("amd64", listed.clone())]);
+    maker.push(&index, &from, "a:1");
+    maker.push(&other, &from, "a:2");
+    let source = from.repository("a").await;
+    let survey = async |digest: Digest| {
+        let wanted = Wanted {
+            tag: Some("1".into()),
+            digest: Some(digest),
+        };
+        source.survey(&wanted, &Platforms::All).await
+    };
+    assert_eq!(
+        survey(digest(&listed)).await.unwrap().digest(),
+        digest(&listed)
+    );
+    let moved = survey(digest(&other)).await.unwrap_err();
+    assert!(matches!(moved, ImagesError::TagMoved { .. }), "{moved}");
+}
+
 /// A manifest that no registry of today would take, as one of its time served it.
 async fn served(media_type: &'static str, text: String) -> ImagesError {
     let from = Server::start();

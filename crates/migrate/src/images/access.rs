@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    Choices, ClusterRegistry, ImagesError, Registry, RegistryAccess, RegistryCredentials,
-    RegistryEndpoint, RegistryTrust,
+    Choices, ClusterRegistry, ImageReference, ImagesError, Platforms, Registry, RegistryAccess,
+    RegistryCredentials, RegistryEndpoint, RegistryTrust,
 };
 use openshifter_objects::Object;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// What is done with the images, and how their registries are reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct ImageOptions {
     /// What becomes of which image. By default what the target can build is built there, what is nowhere but in the
     /// source's registry is copied, and all others stay where they are.
@@ -19,9 +20,23 @@ pub struct ImageOptions {
     pub registry: Option<String>,
     /// Registries (`host` or `host:port`) that may speak plain http, or show any certificate.
     pub insecure: BTreeSet<String>,
+    /// The token for the registry of this end's cluster, as of a service account that may pull or push only; else the
+    /// cluster's own.
+    pub token: Option<SecretString>,
+    /// What Docker's `config.json` holds: credentials for other registries, before those of the project's pull secrets.
+    pub auth_file: Option<SecretString>,
+    /// For which platforms images are copied.
+    pub platforms: Platforms,
 }
 
 impl ImageOptions {
+    /// Whether the registry of an image may speak plain http, or show any certificate.
+    pub(crate) fn is_insecure(&self, image: Option<&str>) -> bool {
+        image
+            .and_then(|image| image.parse::<ImageReference>().ok())
+            .is_some_and(|image| self.insecure.contains(image.registry()))
+    }
+
     fn trust(&self, host: &str) -> RegistryTrust {
         let insecure = self.insecure.contains(host);
         RegistryTrust {
@@ -54,23 +69,37 @@ impl ImageOptions {
             host: self.registry.clone(),
             exposed,
             trust,
+            insecure: self.insecure.clone(),
+            credentials: self
+                .token
+                .clone()
+                .map(|token| RegistryCredentials::openshift("", token)),
             namespace: namespace.map(str::to_owned),
             ..RegistryAccess::default()
         };
         ClusterRegistry::find(cluster, &access).await
     }
 
-    /// Connects to a registry outside of the cluster, with what the project's pull secrets have for it.
+    /// Connects to a registry outside of the cluster, with what the project's pull secrets have for this repository.
     pub(crate) async fn other_registry(
         &self,
         host: &str,
+        repository: &str,
         objects: &[Object],
     ) -> Result<Registry, ImagesError> {
         let endpoint = RegistryEndpoint::parse(host, self.trust(host))?;
-        let credentials = RegistryCredentials::of_pull_secrets(objects, host).unwrap_or_default();
+        let given = self.auth_file.as_ref().and_then(|text| {
+            RegistryCredentials::of_auth_file(text.expose_secret(), host, repository)
+        });
+        let credentials = given
+            .or_else(|| RegistryCredentials::of_pull_secrets(objects, host, repository))
+            .unwrap_or_default();
         Registry::connect(&endpoint, credentials).await
     }
 }
+
+/// What can be done about an image that cannot be copied.
+pub(crate) const OTHERWISE: &str = "decide otherwise about the image: `--images external`, `--images rebuild`, `--images 'map OLD=NEW'`";
 
 /// What to do about an image that cannot be read or written, where there is something to say.
 pub(crate) fn hint(error: &ImagesError) -> Option<String> {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use openshifter_chart::ImageRecord;
-use openshifter_images::{Choices, Decision};
+use openshifter_images::Decision;
 
+use super::ImageOptions;
 use crate::MigrateError;
 
 /// The images of a chart with the decisions that hold for this import. Those that are still to be copied are included.
@@ -13,8 +14,9 @@ use crate::MigrateError;
 /// When a choice fits no image, or cannot be done with what the chart has.
 pub(crate) fn chosen(
     records: &[ImageRecord],
-    choices: &Choices,
+    options: &ImageOptions,
 ) -> Result<Vec<ImageRecord>, MigrateError> {
+    let choices = &options.choices;
     let names: Vec<BTreeSet<String>> = records
         .iter()
         .map(|record| record.names.iter().cloned().collect())
@@ -39,10 +41,12 @@ pub(crate) fn chosen(
                 Decision::External => !record.internal,
                 Decision::Map { .. } => true,
             })?;
-            match decided {
-                None => Ok(record.clone()),
-                Some((decision, _)) => decide(record, &decision),
-            }
+            let record = match decided {
+                None => record.clone(),
+                Some((decision, _)) => decide(record, &decision)?,
+            };
+            let insecure = record.insecure || options.is_insecure(record.to.as_deref());
+            Ok(ImageRecord { insecure, ..record })
         })
         .collect()
 }
@@ -57,6 +61,7 @@ fn decide(record: &ImageRecord, decision: &Decision) -> Result<ImageRecord, Migr
     let changed = ImageRecord {
         decision: decision.word().to_owned(),
         to: None,
+        insecure: false,
         ..record.clone()
     };
     match decision {
@@ -74,11 +79,16 @@ fn decide(record: &ImageRecord, decision: &Decision) -> Result<ImageRecord, Migr
         Decision::External => Ok(ImageRecord {
             included: false,
             to: record.to.clone().filter(|_| record.decision == "external"),
+            insecure: record.insecure && record.decision == "external",
             ..changed
         }),
         Decision::Map { to } => Ok(ImageRecord {
             included: false,
             to: Some(to.to_string()),
+            tags: match &record.spare {
+                Some(spare) if record.tags.is_empty() => vec![spare.clone()],
+                _ => record.tags.clone(),
+            },
             ..changed
         }),
     }
@@ -86,6 +96,8 @@ fn decide(record: &ImageRecord, decision: &Decision) -> Result<ImageRecord, Migr
 
 #[cfg(test)]
 mod tests {
+    use openshifter_images::Choices;
+
     use super::*;
 
     fn record(name: &str, included: bool, rebuildable: bool) -> ImageRecord {
@@ -106,7 +118,11 @@ mod tests {
             record("shop/api:1", true, true),
             record("shop/gone:1", false, false),
         ];
-        match chosen(&records, &Choices::parse(choices).unwrap()) {
+        let options = ImageOptions {
+            choices: Choices::parse(choices).unwrap(),
+            ..ImageOptions::default()
+        };
+        match chosen(&records, &options) {
             Ok(records) => records
                 .iter()
                 .map(|record| {

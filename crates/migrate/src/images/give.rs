@@ -60,6 +60,7 @@ pub(crate) async fn look(
         gifts: Vec::new(),
         registry: None,
     };
+    not_had(target, namespace, there, &landing.records).await?;
     let included: Vec<&ImageRecord> = landing
         .records
         .iter()
@@ -92,7 +93,8 @@ pub(crate) async fn look(
             target.name()
         )));
     }
-    if there && !may_push(target, namespace).await {
+    // Whose token it is, the registry says.
+    if there && options.token.is_none() && !may_push(target, namespace).await {
         return Err(MigrateError::NotPossible(format!(
             "this user may not push images into {namespace} of {}: ask for the role `edit` or `system:image-builder` there, or decide otherwise about the images with `--images`",
             target.name()
@@ -146,6 +148,42 @@ pub(crate) async fn look(
         giving.registry = Some(registry);
     }
     Ok(giving)
+}
+
+/// Refuses an import whose chart lacks an image that was to come along, unless the target has that very image.
+async fn not_had(
+    target: &Cluster,
+    namespace: &str,
+    there: bool,
+    records: &[ImageRecord],
+) -> Result<(), MigrateError> {
+    let mut missing = Vec::new();
+    for record in records {
+        if record.decision != "copy" || record.included {
+            continue;
+        }
+        let mut known = there && record.digest.is_some() && !record.tags.is_empty();
+        for tag in &record.tags {
+            known = known && {
+                let live = target.get(&streams(), Some(namespace), &tag.stream).await;
+                let live = match live {
+                    Err(error) if error.is_unknown_kind() => None,
+                    other => other?,
+                };
+                live.is_some_and(|live| image_of(&live, &tag.tag) == record.digest.as_deref())
+            };
+        }
+        if !known {
+            missing.push(record.name.as_str());
+        }
+    }
+    match missing.first() {
+        None => Ok(()),
+        Some(first) => Err(MigrateError::NotPossible(format!(
+            "the chart was to hold the image {}, and could not get it at the export; export again, or decide otherwise: `--images 'external {first}'`, `--images 'map {first}=NEW'`",
+            missing.join(", ")
+        ))),
+    }
 }
 
 /// Whether this user may push. Where the cluster does not say, the push itself will.

@@ -4,7 +4,7 @@ use openshifter_chart::{ImagePlace, ImageRecord};
 use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Knob, KnobSource, Object};
 use openshifter_refactor::Finding;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::MigrateError;
 
@@ -33,6 +33,14 @@ impl Landing {
         })
     }
 
+    /// Whether a loss of the chart is that of an image about which this import decides otherwise.
+    pub(crate) fn settles(&self, loss: &str) -> bool {
+        self.records
+            .iter()
+            .filter(|record| record.decision != "copy")
+            .any(|record| loss.starts_with(&not_copied(&record.name)))
+    }
+
     /// Sets the values of a chart to where the images are at the target.
     pub(crate) fn set_values(&self, values: &mut Value, knobs: &[Knob], namespace: &str) {
         for (place, reference) in self.references(namespace) {
@@ -51,9 +59,12 @@ impl Landing {
             let object = objects
                 .iter_mut()
                 .find(|object| object.key() == place.object);
-            let text = object.and_then(|object| object.value_mut().pointer_mut(&place.place));
-            if let Some(text @ Value::String(_)) = text {
-                *text = reference.into();
+            let written = object.and_then(|object| object.value_mut().pointer_mut(&place.place));
+            match written {
+                Some(text @ Value::String(_)) => *text = reference.into(),
+                // A build's input; one that names an ImageStream is led to the image by `adapt`.
+                Some(from) if from["kind"] == "DockerImage" => from["name"] = reference.into(),
+                _ => {}
             }
         }
     }
@@ -90,6 +101,11 @@ impl Landing {
             _ => None,
         }
     }
+}
+
+/// How a loss begins that is an image which could not be copied.
+pub(super) fn not_copied(name: &str) -> String {
+    format!("image {name} was not copied: ")
 }
 
 async fn registry_host(
@@ -148,70 +164,6 @@ fn at_path<'a>(values: &'a mut Value, knob: &Knob) -> Option<&'a mut Value> {
     }
 }
 
-/// BuildConfigs whose image is copied, and which must not build another one at once.
-pub(crate) fn copied_builds(records: &[ImageRecord]) -> impl Iterator<Item = String> {
-    records
-        .iter()
-        .filter(|record| record.decision == "copy" && record.included)
-        .filter_map(|record| record.build_config.clone())
-}
-
-/// Makes ImageStreams lead to the images that take the place of others, and not to where those are that are copied.
-pub(crate) fn adapt(objects: &mut [Object], records: &[ImageRecord]) {
-    for stream in objects
-        .iter_mut()
-        .filter(|object| object.is("image.openshift.io", "ImageStream"))
-    {
-        let name = stream.name().to_owned();
-        for record in records {
-            for tag in record.tags.iter().filter(|tag| tag.stream == name) {
-                match &record.to {
-                    Some(to) => lead_to(stream, &tag.tag, to),
-                    None if record.decision == "copy" && record.included => {
-                        lead_nowhere(stream, &tag.tag);
-                    }
-                    None => {}
-                }
-            }
-        }
-    }
-}
-
-fn lead_to(stream: &mut Object, tag: &str, to: &str) {
-    let spec = &mut stream.value_mut()["spec"];
-    if spec.is_null() {
-        *spec = json!({});
-    }
-    let tags = &mut spec["tags"];
-    if tags.is_null() {
-        *tags = json!([]);
-    }
-    let Some(tags) = tags.as_array_mut() else {
-        return;
-    };
-    let from = json!({"kind": "DockerImage", "name": to});
-    match tags.iter_mut().find(|entry| entry["name"] == tag) {
-        Some(entry) => entry["from"] = from,
-        None => tags.push(json!({"name": tag, "from": from})),
-    }
-}
-
-/// What is pushed is not imported from elsewhere as well.
-fn lead_nowhere(stream: &mut Object, tag: &str) {
-    let tags = stream.value_mut()["spec"]
-        .get_mut("tags")
-        .and_then(Value::as_array_mut);
-    for entry in tags.into_iter().flatten() {
-        if entry["name"] == tag
-            && entry["from"]["kind"] != "ImageStreamTag"
-            && let Some(entry) = entry.as_object_mut()
-        {
-            entry.remove("from");
-            entry.remove("importPolicy");
-        }
-    }
-}
-
 /// Takes away what refactoring said of images that come along, are built, or have others in their place.
 pub(crate) fn not_worrying(findings: &mut Vec<Finding>, records: &[ImageRecord]) {
     let settled = |record: &&ImageRecord| {
@@ -229,6 +181,18 @@ pub(crate) fn not_worrying(findings: &mut Vec<Finding>, records: &[ImageRecord])
                             .any(|place| place.object == finding.object)
                 })
                 .collect(),
+            "image-trigger" => records
+                .iter()
+                .filter(|record| {
+                    record.follows.iter().any(|follower| {
+                        let of = follower.namespace.as_deref().map(|namespace| {
+                            format!("tag {} of the namespace {namespace},", follower.name)
+                        });
+                        follower.object == finding.object
+                            && of.is_some_and(|of| finding.message.contains(&of))
+                    })
+                })
+                .collect(),
             "image-stream" => records
                 .iter()
                 .filter(|record| {
@@ -240,7 +204,8 @@ pub(crate) fn not_worrying(findings: &mut Vec<Finding>, records: &[ImageRecord])
                 .collect(),
             _ => Vec::new(),
         };
-        let about_registry = finding.message.contains("registry of the source's cluster")
+        let about_registry = finding.rule == "image-trigger"
+            || finding.message.contains("registry of the source's cluster")
             || finding.message.contains("were pushed to its tags");
         !about_registry || of_object.is_empty() || !of_object.iter().all(settled)
     });

@@ -18,6 +18,8 @@ pub(crate) struct Places<'a> {
     streams: BTreeMap<&'a str, &'a Object>,
     /// Streams that the application does not have, by their names, with the repository that each stands for.
     new: BTreeMap<String, String>,
+    /// Those of them that are made now.
+    wanted: BTreeSet<String>,
     taken: BTreeSet<ImageTag>,
 }
 
@@ -31,6 +33,7 @@ impl<'a> Places<'a> {
                 .map(|object| (object.name(), object))
                 .collect(),
             new: BTreeMap::new(),
+            wanted: BTreeSet::new(),
             taken: BTreeSet::new(),
         }
     }
@@ -76,12 +79,28 @@ impl<'a> Places<'a> {
         self.taken.extend(tags.iter().cloned());
         for tag in &tags {
             if !self.streams.contains_key(tag.stream.as_str()) {
+                self.wanted.insert(tag.stream.clone());
                 self.new
                     .entry(tag.stream.clone())
                     .or_insert_with(|| repository(image));
             }
         }
         tags
+    }
+
+    /// A tag that nobody has, for what follows an image of another project. Its stream is not made yet.
+    pub(crate) fn spare(&mut self, image: &Image, digest: Option<Digest>) -> ImageTag {
+        let tag = self.made(image, digest);
+        self.taken.insert(tag.clone());
+        self.new
+            .entry(tag.stream.clone())
+            .or_insert_with(|| repository(image));
+        tag
+    }
+
+    /// Makes a spare tag's stream one of the application's.
+    pub(crate) fn want(&mut self, tag: &ImageTag) {
+        self.wanted.insert(tag.stream.clone());
     }
 
     /// The project's own ImageStream whose repository has the image.
@@ -141,21 +160,28 @@ impl<'a> Places<'a> {
     pub(crate) fn streams(&self) -> Result<Vec<Object>, MigrateError> {
         self.new
             .iter()
-            .map(|(name, from)| {
-                Object::from_value(json!({
-                    "apiVersion": "image.openshift.io/v1",
-                    "kind": "ImageStream",
-                    "metadata": {
-                        "name": name,
-                        "namespace": self.namespace,
-                        "annotations": {COPIED_FROM: from},
-                    },
-                    "spec": {"lookupPolicy": {"local": false}},
-                }))
-                .map_err(|error| MigrateError::NotPossible(error.to_string()))
-            })
+            .filter(|(name, _)| self.wanted.contains(*name))
+            .map(|(name, from)| stream_of(name, self.namespace, from))
             .collect()
     }
+}
+
+/// An ImageStream that the application does not have.
+///
+/// # Errors
+/// When the name cannot be one.
+pub(super) fn stream_of(name: &str, namespace: &str, from: &str) -> Result<Object, MigrateError> {
+    Object::from_value(json!({
+        "apiVersion": "image.openshift.io/v1",
+        "kind": "ImageStream",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "annotations": {COPIED_FROM: from},
+        },
+        "spec": {"lookupPolicy": {"local": false}},
+    }))
+    .map_err(|error| MigrateError::NotPossible(error.to_string()))
 }
 
 /// The BuildConfig that made an image, and whether the target can have its source, too.

@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use openshifter_cluster::Cluster;
 use openshifter_images::{Choices, Decision, ImagePlan, Inventory, PlannedImage};
 use openshifter_objects::Object;
 use serde::Serialize;
 
+use super::ImageOptions;
+use super::doors::survey_all;
 use crate::MigrateError;
 
 /// The images of an application, each with what becomes of it.
@@ -14,6 +17,21 @@ use crate::MigrateError;
 pub struct PlannedImages(pub Vec<PlannedImage>);
 
 impl PlannedImages {
+    /// Decides what becomes of each image, and looks whether what is to be copied can be had: what cannot has a problem.
+    ///
+    /// # Errors
+    /// When a choice says nothing that can be done, or fits no image.
+    pub(crate) async fn look(
+        source: &Cluster,
+        namespace: &str,
+        objects: &[Object],
+        options: &ImageOptions,
+    ) -> Result<Self, MigrateError> {
+        let mut planned = Self::of(objects, &options.choices)?;
+        survey_all(source, namespace, objects, options, &mut planned).await;
+        Ok(planned)
+    }
+
     /// Decides what becomes of each image. Asks no registry.
     ///
     /// # Errors
@@ -34,6 +52,11 @@ impl PlannedImages {
         }
     }
 
+    /// The image of this plan that is called the same, whatever its tag leads to.
+    pub(crate) fn same(&self, other: &PlannedImage) -> Option<&PlannedImage> {
+        self.0.iter().find(|one| one.called() == other.called())
+    }
+
     /// The images for a person, each a line or more.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -51,6 +74,10 @@ impl PlannedImages {
             let origin = planned.image.origin.to_string();
             if origin != planned.decision.word() {
                 let _ = write!(text, " ({origin})");
+            }
+            if let Some(digest) = &planned.image.digest {
+                let hex = digest.hex();
+                let _ = write!(text, ", sha256:{}", hex.get(..12).unwrap_or(&hex));
             }
             text.push('\n');
             for more in [&planned.problem, &planned.note].into_iter().flatten() {

@@ -1,18 +1,19 @@
 //! Copying those images into the chart that are to come along.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use openshifter_chart::{ImagePlace, ImageRecord};
+use openshifter_chart::{ImageFollower, ImagePlace, ImageRecord};
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    ClusterRegistry, CopyOptions, Decision, ImagesError, Inventory, Layout, PlannedImage,
-    Platforms, Registry, Survey, UseKind, pull_to_layout,
+    ClusterRegistry, CopyOptions, Decision, Image, ImagesError, Layout, Origin, PlannedImage,
+    Survey, UseKind, pull_to_layout,
 };
 use openshifter_objects::Object;
 
 use super::access::hint;
+use super::doors::survey_all;
+use super::land::not_copied;
 use super::meter::Meter;
 use super::place::{Places, made_by};
 use super::{ImageOptions, PlannedImages};
@@ -33,58 +34,83 @@ pub(crate) struct Images {
 /// Decides what becomes of each image, and looks whether those that are to be copied can be had. Changes nothing.
 ///
 /// # Errors
-/// When what was chosen by name cannot be done. What is copied by default and cannot be had is a loss of the report.
+/// When what was chosen by name cannot be done. What is copied by default and cannot be had is a loss of the report, and
+/// an error in a migration whose plan has `shown` the images: an application is not started without them, nor with others.
 pub(crate) async fn look(
     run: &Run,
     source: &Cluster,
     namespace: &str,
     objects: &[Object],
     options: &ImageOptions,
+    shown: Option<&PlannedImages>,
     report: &mut Report,
 ) -> Result<Images, MigrateError> {
-    let planned = PlannedImages::of(objects, &options.choices)?.0;
-    let exposed: Vec<String> = Inventory::of(objects).exposed.into_iter().collect();
-    if planned.iter().any(|one| one.decision == Decision::Copy) {
+    let mut planned = PlannedImages::of(objects, &options.choices)?;
+    if planned.0.iter().any(|one| one.decision == Decision::Copy) {
         run.progress.stage("looking at the images");
     }
-    let mut doors = Doors {
-        source,
-        namespace,
-        objects,
-        options,
-        exposed: exposed.clone(),
-        cluster: None,
-        others: BTreeMap::new(),
-    };
-    let mut found = Vec::new();
-    for one in &planned {
-        if let (Some(problem), Some(_)) = (&one.problem, &one.chosen) {
-            return Err(MigrateError::NotPossible(format!(
-                "image {}: {problem}",
-                one.image.name
-            )));
-        }
-        if one.decision != Decision::Copy {
+    let looked = survey_all(source, namespace, objects, options, &mut planned).await;
+    let mut trouble = looked.trouble;
+    let mut refused = Refused::default();
+    for one in &planned.0 {
+        let Some(problem) = &one.problem else {
             continue;
-        }
-        if let Some(problem) = &one.problem {
-            report.losses.push(not_copied(one, problem));
-            continue;
-        }
-        match doors.survey(one).await {
-            Ok(survey) => found.push((one.image.name.clone(), survey)),
-            Err(error) if one.chosen.is_some() => return Err(error.into()),
-            Err(error) => {
-                report.losses.push(not_copied(one, &error.to_string()));
-                let hint = hint(&error).filter(|hint| !report.next.contains(hint));
-                report.next.extend(hint);
-            }
+        };
+        let name = &one.image.name;
+        let at = trouble.iter().position(|(of, _)| of == name);
+        let error = at.map(|at| trouble.swap_remove(at).1);
+        let copied = one.decision == Decision::Copy;
+        let unreadable = matches!(one.image.origin, Origin::Unreachable { .. });
+        // What moved is not what anybody agreed to, and what is there for other platforms only not what was asked for.
+        let other = matches!(
+            error,
+            Some(ImagesError::TagMoved { .. } | ImagesError::NoPlatform { .. })
+        );
+        if one.chosen.is_some() || other || (copied && shown.is_some()) {
+            refused.add(name, problem, error);
+        } else if copied {
+            report.losses.push(format!("{}{problem}", not_copied(name)));
+            let hint = error.as_ref().and_then(hint);
+            report
+                .next
+                .extend(hint.filter(|hint| !report.next.contains(hint)));
+        } else if unreadable {
+            report
+                .losses
+                .push(format!("image {name} cannot be looked for: {problem}"));
         }
     }
+    for (now, was) in planned
+        .0
+        .iter()
+        .filter_map(|now| Some((now, shown?.same(now)?)))
+        .filter(|(now, _)| now.decision == Decision::Copy)
+    {
+        let name = now.called();
+        if let (Some(planned), Some(now)) = (was.image.digest, now.image.digest)
+            && planned != now
+        {
+            let moved = ImagesError::TagMoved {
+                image: name.clone(),
+                planned,
+                now,
+            };
+            refused.add(&name, &moved.to_string(), Some(moved));
+        } else if was.decision != now.decision {
+            let text = format!(
+                "it was to be {} in the plan, and would be copied now; make the plan again",
+                was.decision.participle()
+            );
+            refused.add(&name, &text, None);
+        }
+    }
+    refused.or_none()?;
+    let (found, exposed) = (looked.found, looked.exposed);
     let mut places = Places::new(namespace, objects);
     let records: Vec<ImageRecord> = planned
+        .0
         .iter()
-        .map(|one| record(one, &found, &exposed, &mut places))
+        .map(|one| record(one, &found, &exposed, (namespace, options), &mut places))
         .collect();
     for left in records
         .iter()
@@ -101,78 +127,33 @@ pub(crate) async fn look(
         records,
         streams: places.streams()?,
         found,
-        _registry: doors.cluster.and_then(Result::ok),
+        _registry: looked.registry,
     })
 }
 
-fn not_copied(planned: &PlannedImage, reason: &str) -> String {
-    format!("image {} was not copied: {reason}", planned.image.name)
+/// Images that stand against the run, all of them.
+#[derive(Default)]
+struct Refused {
+    first: Option<ImagesError>,
+    texts: Vec<String>,
 }
 
-/// Registries that images are read from, each opened when it is first asked for.
-struct Doors<'a> {
-    source: &'a Cluster,
-    namespace: &'a str,
-    objects: &'a [Object],
-    options: &'a ImageOptions,
-    exposed: Vec<String>,
-    cluster: Option<Result<ClusterRegistry, NoWay>>,
-    others: BTreeMap<String, Registry>,
-}
-
-/// Why the cluster's registry cannot be reached, told for each image.
-#[derive(Clone)]
-struct NoWay {
-    cluster: String,
-    reason: String,
-}
-
-impl Doors<'_> {
-    async fn survey(&mut self, planned: &PlannedImage) -> Result<Survey, ImagesError> {
-        let image = &planned.image;
-        let repository = image.repository().unwrap_or_default();
-        let registry = match (&image.internal, &image.reference) {
-            (None, Some(reference)) => self.other(reference.registry()).await?,
-            _ => self.cluster().await?,
-        };
-        registry
-            .repository(repository)?
-            .survey(&image.wanted(), &Platforms::All)
-            .await
+impl Refused {
+    fn add(&mut self, name: &str, problem: &str, error: Option<ImagesError>) {
+        self.texts.push(format!("image {name}: {problem}"));
+        self.first = self.first.take().or(error);
     }
 
-    async fn cluster(&mut self) -> Result<Registry, ImagesError> {
-        if self.cluster.is_none() {
-            let found = self
-                .options
-                .cluster_registry(self.source, Some(self.namespace), self.exposed.clone())
-                .await;
-            self.cluster = Some(match found {
-                Err(ImagesError::NoWay { cluster, reason }) => Err(NoWay { cluster, reason }),
-                Err(error) => return Err(error),
-                Ok(registry) => Ok(registry),
-            });
-        }
-        match &self.cluster {
-            Some(Ok(registry)) => Ok(registry.registry().clone()),
-            Some(Err(NoWay { cluster, reason })) => Err(ImagesError::NoWay {
-                cluster: cluster.clone(),
-                reason: reason.clone(),
+    fn or_none(self) -> Result<(), MigrateError> {
+        let text = self.texts.join("; ");
+        match (self.first, text.is_empty()) {
+            (_, true) => Ok(()),
+            (Some(first), false) => Err(MigrateError::ImagesNotHad {
+                text,
+                first: Box::new(first),
             }),
-            None => Err(ImagesError::NoWay {
-                cluster: self.source.name().to_owned(),
-                reason: "nobody looked".to_owned(),
-            }),
+            (None, false) => Err(MigrateError::NotPossible(text)),
         }
-    }
-
-    async fn other(&mut self, host: &str) -> Result<Registry, ImagesError> {
-        if let Some(registry) = self.others.get(host) {
-            return Ok(registry.clone());
-        }
-        let registry = self.options.other_registry(host, self.objects).await?;
-        self.others.insert(host.to_owned(), registry.clone());
-        Ok(registry)
     }
 }
 
@@ -180,8 +161,10 @@ fn record(
     planned: &PlannedImage,
     found: &[(String, Survey)],
     exposed: &[String],
+    of: (&str, &ImageOptions),
     places: &mut Places<'_>,
 ) -> ImageRecord {
+    let (namespace, options) = of;
     let image = &planned.image;
     let survey = found
         .iter()
@@ -199,20 +182,36 @@ fn record(
         },
         Decision::Copy | Decision::Rebuild => None,
     };
+    let to = to.filter(|_| planned.chosen.is_some());
+    let follows = followers(image, namespace);
+    let mut tags = match planned.decision {
+        Decision::Copy => places.of(image, digest),
+        _ => places.own_tags(image),
+    };
+    let mut spare = None;
+    if tags.is_empty() && follows.iter().any(|one| one.namespace.is_some()) {
+        let tag = places.spare(image, digest);
+        if to.is_some() {
+            places.want(&tag);
+            tags.push(tag);
+        } else {
+            spare = Some(tag);
+        }
+    }
     let (build_config, rebuildable) = made_by(planned);
     ImageRecord {
+        insecure: options.is_insecure(to.as_deref()),
         name: image.name.clone(),
         origin: image.origin.to_string(),
         decision: planned.decision.word().to_owned(),
-        to: to.filter(|_| planned.chosen.is_some()),
+        to,
         digest: digest.map(|digest| digest.to_string()),
         included: survey.is_some(),
         bytes: survey.map_or(0, Survey::size),
         internal: image.internal.is_some(),
-        tags: match planned.decision {
-            Decision::Copy => places.of(image, digest),
-            _ => places.own_tags(image),
-        },
+        tags,
+        follows,
+        spare,
         build_config,
         rebuildable,
         names: image.names().into_iter().collect(),
@@ -226,6 +225,26 @@ fn record(
             })
             .collect(),
     }
+}
+
+/// What takes the image by the name of an ImageStream.
+fn followers(image: &Image, namespace: &str) -> Vec<ImageFollower> {
+    let mut followers: Vec<ImageFollower> = image
+        .uses
+        .iter()
+        .filter(|one| matches!(one.kind, UseKind::Trigger | UseKind::BuildInput))
+        .filter_map(|one| {
+            let of = one.namespace.as_deref()?;
+            Some(ImageFollower {
+                object: one.object.clone(),
+                namespace: (of != namespace).then(|| of.to_owned()),
+                name: one.text.clone(),
+            })
+        })
+        .collect();
+    followers.sort();
+    followers.dedup();
+    followers
 }
 
 impl Images {

@@ -150,6 +150,8 @@ pub(crate) async fn run(
     let configs: Vec<&Object> = objects
         .iter()
         .filter(|object| object.is(GROUP, "BuildConfig"))
+        // What is left where it is, or has another in its place, is not built beside that.
+        .filter(|config| !is_left(images, output_of(config).unwrap_or_default()))
         .collect();
     let configs = in_order(&configs, namespace, &wanted);
     if configs.is_empty() {
@@ -166,7 +168,7 @@ pub(crate) async fn run(
                 // A trigger may have been quick: what is in a stream of this run was built in it.
                 let ours = is_of_run(run, target, namespace, tag).await?;
                 if ours {
-                    tell_whole_log(target, namespace, &format!("{}-1", config.name())).await;
+                    tell_whole_log(run, target, namespace, &format!("{}-1", config.name())).await;
                 }
                 let action = if ours {
                     ImageAction::Built
@@ -199,7 +201,7 @@ pub(crate) async fn run(
         inputs_ready(target, namespace, config).await?;
         let name = start(target, namespace, config).await?;
         run.progress.note(&format!("build {name} is running"));
-        let digest = follow(target, namespace, &name).await?;
+        let digest = follow(run, target, namespace, &name).await?;
         report.images.push(ImageEntry {
             name: record.map_or_else(|| tag.to_owned(), |record| record.name.clone()),
             decision: "rebuild".to_owned(),
@@ -210,6 +212,13 @@ pub(crate) async fn run(
         });
     }
     Ok(())
+}
+
+fn is_left(images: &[ImageRecord], tag: &str) -> bool {
+    images.iter().any(|image| {
+        matches!(image.decision.as_str(), "map" | "external")
+            && image.tags.iter().any(|known| known.to_string() == tag)
+    })
 }
 
 /// Whether this run made the stream of a tag.

@@ -9,7 +9,7 @@ use openshifter_refactor::{Choices, Finding, Refactored, Severity, Source};
 use openshifter_volumes::StoredVolume;
 use serde_json::{Value, json};
 
-use crate::images::{Landing, adapt, copied_builds, not_worrying};
+use crate::images::{Landing, adapt, held_builds, not_worrying};
 use crate::import::{ImportOptions, Prepared};
 use crate::{MigrateError, merge_values};
 
@@ -31,7 +31,7 @@ pub(crate) async fn prepare(
     // The other choices of the export are in the chart's values.
     let choices = Choices {
         // As at the export, whatever this import decides: the knobs know the places of then.
-        copied_builds: copied_builds(&chart.manifest().images).collect(),
+        copied_builds: held_builds(&chart.manifest().images),
         ..Choices::default()
     };
     let mut refactored = openshifter_refactor::refactor(&chart.objects()?, &source, &choices);
@@ -46,10 +46,15 @@ pub(crate) async fn prepare(
     landing.set_values(&mut defaults, &knobs, namespace);
     let values = merge_values(&defaults, &options.values)?;
     let mut objects = turn(&refactored, &knobs, &values, namespace)?;
-    adapt(&mut objects, &landing.records);
+    adapt(&mut objects, &landing.records, namespace)?;
     landing.set_objects(&mut objects, &knobs, namespace);
     let manifest = chart.manifest();
-    let mut losses = manifest.losses.clone();
+    let mut losses: Vec<String> = manifest
+        .losses
+        .iter()
+        .filter(|loss| !landing.settles(loss))
+        .cloned()
+        .collect();
     for claim in manifest
         .skipped
         .iter()

@@ -239,6 +239,7 @@ impl Work<'_> {
         let role = Role {
             at: At::Source,
             stay_quiesced: options.policy == Policy::Move,
+            planned: Some(&self.plan.images),
         };
         let exported = match export_as(
             run,
@@ -358,6 +359,7 @@ impl Work<'_> {
         let role = Role {
             at: At::Target,
             stay_quiesced: true,
+            planned: None,
         };
         match export_as(
             self.run,

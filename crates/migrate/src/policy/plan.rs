@@ -117,7 +117,10 @@ pub async fn plan_policy(
         }
     };
     let images = match Project::read(source, source_namespace, selector).await {
-        Ok(project) => PlannedImages::of(&project.with_images(), &options.export.images.choices)?,
+        Ok(project) => {
+            let objects = project.with_images();
+            PlannedImages::look(source, source_namespace, &objects, &options.export.images).await?
+        }
         // The export says so, with a report.
         Err(error) => {
             tracing::debug!(%error, "the images are not known");

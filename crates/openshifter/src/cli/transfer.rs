@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
-use openshifter_migrate::{ExportOptions, ImageChoices, ImageOptions, ImportOptions};
+use openshifter_cluster::SecretString;
+use openshifter_migrate::{
+    ExportOptions, ImageChoices, ImageOptions, ImagePlatform, ImagePlatforms, ImportOptions,
+};
 use openshifter_objects::Selector;
 use serde_json::Value;
 
 use crate::cli::parse::{duration, pair};
+use crate::connect::{given_text, secret};
 
 /// A part of a project.
 #[derive(Debug, Args)]
@@ -37,6 +41,18 @@ pub(crate) struct Reading {
     /// Address of the image registry of the source's cluster, where it cannot be found by itself
     #[arg(long, value_name = "HOST")]
     pub(crate) from_registry: Option<String>,
+    /// File with a token for that registry, as of a service account that may only pull, `-` for stdin
+    /// [env: OPENSHIFTER_FROM_REGISTRY_TOKEN; default: the cluster's own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from_registry_token_file: Option<PathBuf>,
+    /// File with credentials for registries outside of the cluster, in the form of Docker's config.json
+    /// [default: the project's pull secrets]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) registry_auth_file: Option<PathBuf>,
+    /// Of an image that is made for several platforms, copy this one's only (`linux/amd64`, `linux/arm64/v8`); may be
+    /// given more than once, the first that there is holds [default: all]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub(crate) platform: Vec<ImagePlatform>,
 }
 
 /// What becomes of the images.
@@ -59,6 +75,7 @@ impl Images {
             choices: ImageChoices::parse(chosen)?,
             registry: registry.cloned(),
             insecure: self.insecure_registry.iter().cloned().collect(),
+            ..ImageOptions::default()
         })
     }
 }
@@ -99,6 +116,10 @@ pub(crate) struct Writing {
     /// Address of the image registry of the target's cluster, where it cannot be found by itself
     #[arg(long, value_name = "HOST")]
     pub(crate) to_registry: Option<String>,
+    /// File with a token for that registry, as of a service account that may only push, `-` for stdin
+    /// [env: OPENSHIFTER_TO_REGISTRY_TOKEN; default: the cluster's own]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_registry_token_file: Option<PathBuf>,
     /// How long the application may take to be ready
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -139,7 +160,22 @@ impl Reading {
             quiesce,
             skip_volumes: self.skip_volume.iter().cloned().collect(),
             helper_image: helper.helper_image.clone(),
-            images: images.options(true, self.from_registry.as_ref())?,
+            images: ImageOptions {
+                platforms: match self.platform.as_slice() {
+                    [] => ImagePlatforms::All,
+                    platforms => ImagePlatforms::FirstOf(platforms.to_vec()),
+                },
+                token: secret(
+                    self.from_registry_token_file.as_ref(),
+                    "OPENSHIFTER_FROM_REGISTRY_TOKEN",
+                )?,
+                auth_file: self
+                    .registry_auth_file
+                    .as_ref()
+                    .map(|path| given_text(path).map(SecretString::from))
+                    .transpose()?,
+                ..images.options(true, self.from_registry.as_ref())?
+            },
             choices: self.choices(),
             ..ExportOptions::default()
         })
@@ -172,7 +208,13 @@ impl Writing {
             allow_crds: self.allow.contains(&Allow::Crds),
             allow_beyond_project: self.allow.contains(&Allow::BeyondProject),
             allow: in_volumes(&self.allow),
-            images: images.options(!migrates, self.to_registry.as_ref())?,
+            images: ImageOptions {
+                token: secret(
+                    self.to_registry_token_file.as_ref(),
+                    "OPENSHIFTER_TO_REGISTRY_TOKEN",
+                )?,
+                ..images.options(!migrates, self.to_registry.as_ref())?
+            },
             patience: self.timeout,
             ..ImportOptions::default()
         })

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use crate::support::{Dev, Ran, Space, Tool, World, is_clean, run, until};
 
-const STREAM: &str = "imagestreams.image.openshift.io";
-const INTERNAL: &str = "image-registry.openshift-image-registry.svc:5000";
+pub(crate) const STREAM: &str = "imagestreams.image.openshift.io";
+pub(crate) const INTERNAL: &str = "image-registry.openshift-image-registry.svc:5000";
 
-fn stream(name: &str) -> Value {
+pub(crate) fn stream(name: &str) -> Value {
     json!({"apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": {"name": name}})
 }
 
 /// A BuildConfig on the shell image whose output is `web:latest`.
-fn build_config(source: &Value) -> Value {
+pub(crate) fn build_config(source: &Value) -> Value {
     json!({
         "apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "web"},
         "spec": {
@@ -38,7 +38,7 @@ fn template(name: &str, image: &str) -> Value {
 }
 
 /// A DeploymentConfig that runs what the tag leads to.
-fn deployment_config() -> Value {
+pub(crate) fn deployment_config() -> Value {
     json!({
         "apiVersion": "apps.openshift.io/v1", "kind": "DeploymentConfig", "metadata": {"name": "web"},
         "spec": {
@@ -52,7 +52,7 @@ fn deployment_config() -> Value {
 }
 
 /// A Deployment that names its image itself.
-fn deployment(name: &str, image: &str) -> Value {
+pub(crate) fn deployment(name: &str, image: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": template(name, image)},
@@ -60,7 +60,7 @@ fn deployment(name: &str, image: &str) -> Value {
 }
 
 /// The image that the tag `web:latest` leads to.
-fn tagged(space: &Space<'_>) -> Option<String> {
+pub(crate) fn tagged(space: &Space<'_>) -> Option<String> {
     let stream = space.get(STREAM, "web")?;
     let image = stream["status"]["tags"][0]["items"][0]["image"].as_str()?;
     Some(image.to_owned())
@@ -68,7 +68,7 @@ fn tagged(space: &Space<'_>) -> Option<String> {
 
 /// Waits until a pod of this label runs, and gives what it runs and what it says first.
 #[track_caller]
-fn running(space: &Space<'_>, app: &str) -> (String, String) {
+pub(crate) fn running(space: &Space<'_>, app: &str) -> (String, String) {
     let image = until(&format!("a pod of {app} to be ready"), || {
         let pods = space.kubectl(&["get", "pods", "-l", &format!("app={app}"), "-o", "json"]);
         let pods: Value = serde_json::from_str(&pods).expect("kubectl prints JSON");
@@ -88,10 +88,11 @@ fn running(space: &Space<'_>, app: &str) -> (String, String) {
 
 /// Builds from a folder, as `oc start-build --from-dir` does; gives the image's digest.
 #[track_caller]
-fn build_from_folder(world: &World, space: &Space<'_>, message: &str) -> String {
+pub(crate) fn build_from_folder(world: &World, space: &Space<'_>, message: &str) -> String {
     let folder = world.path("source");
-    std::fs::create_dir(&folder).expect("there is room");
+    std::fs::create_dir_all(&folder).expect("there is room");
     std::fs::write(folder.join("message.txt"), format!("{message}\n")).expect("there is room");
+    let before = tagged(space);
     let archive = world.path("source.tgz");
     let mut tar = Command::new("tar");
     tar.arg("-C")
@@ -106,11 +107,13 @@ fn build_from_folder(world: &World, space: &Space<'_>, message: &str) -> String 
     );
     let build = space.cluster.post(&path, &archive);
     assert_eq!(build["kind"], "Build", "{build}");
-    until("the build to make an image", || tagged(space))
+    until("the build to make an image", || {
+        tagged(space).filter(|image| before.as_ref() != Some(image))
+    })
 }
 
 /// Lets the developer forward ports of the registry's pods.
-fn let_forward(cluster: &Dev) {
+pub(crate) fn let_forward(cluster: &Dev) {
     let namespace = "openshift-image-registry";
     let meta = json!({"name": "forward", "namespace": namespace});
     let rules = json!([
@@ -130,19 +133,19 @@ fn let_forward(cluster: &Dev) {
 
 /// What a run printed as JSON.
 #[track_caller]
-fn json_of(ran: &Ran, status: i32) -> Value {
+pub(crate) fn json_of(ran: &Ran, status: i32) -> Value {
     assert_eq!(ran.status, Some(status), "{ran:?}");
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {ran:?}"))
 }
 
 #[track_caller]
-fn names(text: &str, part: &str) {
+pub(crate) fn names(text: &str, part: &str) {
     assert!(text.contains(part), "`{part}` is not in:\n{text}");
 }
 
 /// What a report, a plan or a ledger says of the image that the tag `web:latest` of the source led to.
 #[track_caller]
-fn web(of: &Value) -> &Value {
+pub(crate) fn web(of: &Value) -> &Value {
     let images = of["images"].as_array().expect("it lists images");
     images
         .iter()
@@ -152,7 +155,7 @@ fn web(of: &Value) -> &Value {
         .unwrap_or_else(|| panic!("the image is not in {of:#}"))
 }
 
-fn ledger(tool: &Tool, chart: &str) -> Value {
+pub(crate) fn ledger(tool: &Tool, chart: &str) -> Value {
     let text = std::fs::read(tool.path(chart).join("data/manifest.json")).expect("it is there");
     serde_json::from_slice(&text).expect("it is JSON")
 }
@@ -418,7 +421,6 @@ fn what_the_target_can_build_is_built_there() {
 
     let migrate = |more: &[&str], status: i32| {
         let base = [
-            "-v",
             "--output",
             "json",
             "migrate",

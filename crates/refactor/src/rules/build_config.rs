@@ -57,7 +57,8 @@ fn apply(draft: &mut Draft<'_>, context: &Context<'_>) {
 /// Keeps a BuildConfig from building by itself: a `ConfigChange` means its first build as soon as it is created, and an
 /// image trigger that has not seen its image yet means the same.
 fn hold(draft: &mut Draft<'_>) {
-    const REASON: &str = "its image is copied; a build would put another one in its place";
+    const REASON: &str =
+        "its image is not built at the target; a build would put another one in its place";
     let mut held = false;
     for at in draft.places("/spec/triggers/*").into_iter().rev() {
         match draft.text(&format!("{at}/type")) {
@@ -74,7 +75,7 @@ fn hold(draft: &mut Draft<'_>) {
         let name = draft.object().name().to_owned();
         draft.find(
             Severity::Info,
-            format!("it does not build by itself, since its image is copied; `oc set triggers bc/{name} --auto` lets it again"),
+            format!("it does not build by itself, since its image is not built at the target; `oc set triggers bc/{name} --auto` lets it again"),
         );
     }
 }

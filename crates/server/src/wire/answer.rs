@@ -141,7 +141,7 @@ impl PlanBody {
     }
 }
 
-/// Stands for what a person agreed to: the steps, and each object that goes. A status that its controller wrote
+/// Stands for what a person agreed to: the steps, each object that goes, and what becomes of each image. A status that its controller wrote
 /// meanwhile makes no difference, so resourceVersions do not count.
 fn digest(plan: &PolicyPlan) -> String {
     let mut hash = Sha256::new();
@@ -161,6 +161,12 @@ fn digest(plan: &PolicyPlan) -> String {
             add(&step.uid);
             add(&format!("{:?}", step.generation));
         }
+    }
+    for image in &plan.images.0 {
+        add(&image.image.name);
+        add(&format!("{:?}", image.decision));
+        let digest = image.image.digest.map(|digest| digest.to_string());
+        add(&digest.unwrap_or_default());
     }
     hash.finalize()
         .iter()

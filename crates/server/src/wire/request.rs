@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use openshifter_cluster::{Access, ClusterError, Credentials, Trust};
 use openshifter_migrate::{
-    Allow, Existing, ExportOptions, ImageChoices, ImageOptions, ImportOptions, MigrateOptions,
-    Policy,
+    Allow, Existing, ExportOptions, ImageChoices, ImageOptions, ImagePlatforms, ImagesError,
+    ImportOptions, MigrateOptions, Policy,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -111,12 +111,29 @@ pub struct MigrationRequest {
     /// Address of the image registry of the source's cluster, where it cannot be found by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_registry: Option<String>,
+    /// A token for that registry, as of a service account that may only pull; the cluster's own otherwise.
+    #[serde(
+        default,
+        serialize_with = "exposed",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub source_registry_token: Option<SecretString>,
+    /// A token for the target's registry, as of a service account that may only push; the cluster's own otherwise.
+    #[serde(
+        default,
+        serialize_with = "exposed",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub target_registry_token: Option<SecretString>,
     /// Address of the image registry of the target's cluster, where it cannot be found by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_registry: Option<String>,
     /// Registries that may speak plain http, or show any certificate.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub insecure_registries: BTreeSet<String>,
+    /// Of an image that is made for several platforms, the first of these (`linux/amd64`) is copied; all otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<String>,
     /// How many seconds the application may take to be ready; 600 otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience_seconds: Option<u64>,
@@ -228,11 +245,24 @@ impl MigrationRequest {
             helper_image: None,
             images: Vec::new(),
             source_registry: None,
+            source_registry_token: None,
+            target_registry_token: None,
             target_registry: None,
             insecure_registries: BTreeSet::new(),
+            platforms: Vec::new(),
             patience_seconds: None,
             plan_digest: None,
         }
+    }
+
+    fn image_platforms(&self) -> Result<ImagePlatforms, RequestError> {
+        if self.platforms.is_empty() {
+            return Ok(ImagePlatforms::All);
+        }
+        let read = self.platforms.iter().map(|text| text.parse());
+        read.collect::<Result<_, _>>()
+            .map(ImagePlatforms::FirstOf)
+            .map_err(|error: ImagesError| RequestError::Request(format!("platforms: {error}")))
     }
 
     /// What the migration is told.
@@ -244,16 +274,24 @@ impl MigrationRequest {
             .helper_image
             .clone()
             .or_else(|| helper_image.map(str::to_owned));
-        let images = |choices: &[String], registry: &Option<String>| {
-            Ok::<_, RequestError>(ImageOptions {
-                choices: ImageChoices::parse(choices)
-                    .map_err(|error| RequestError::Request(format!("images: {error}")))?,
-                registry: registry.clone(),
-                insecure: self.insecure_registries.clone(),
-            })
-        };
+        let images =
+            |choices: &[String], registry: &Option<String>, token: &Option<SecretString>| {
+                Ok::<_, RequestError>(ImageOptions {
+                    choices: ImageChoices::parse(choices)
+                        .map_err(|error| RequestError::Request(format!("images: {error}")))?,
+                    registry: registry.clone(),
+                    insecure: self.insecure_registries.clone(),
+                    platforms: self.image_platforms()?,
+                    token: token.clone(),
+                    auth_file: None,
+                })
+            };
         let export = ExportOptions {
-            images: images(&self.images, &self.source_registry)?,
+            images: images(
+                &self.images,
+                &self.source_registry,
+                &self.source_registry_token,
+            )?,
             quiesce: self.quiesce,
             helper_image: helper_image.clone(),
             selector: self
@@ -268,7 +306,7 @@ impl MigrationRequest {
         };
         let mut import = ImportOptions {
             // The choices are in the chart when it is imported.
-            images: images(&[], &self.target_registry)?,
+            images: images(&[], &self.target_registry, &self.target_registry_token)?,
             helper_image,
             overwrite_data: self.overwrite_data,
             allow_crds: self.allow_crds,
@@ -353,6 +391,14 @@ mod tests {
         assert_eq!(from.registry.as_deref(), Some("registry.dev.test"));
         assert!(to.choices.is_empty());
         assert_eq!(to.registry.as_deref(), Some("registry.prod.test"));
+        request.platforms = vec!["linux".to_owned()];
+        let error = request.options(None).unwrap_err();
+        assert!(matches!(error, RequestError::Request(text) if text.starts_with("platforms: ")));
+        request.platforms = vec!["linux/s390x".to_owned(), "linux/arm64/v8".to_owned()];
+        assert!(matches!(
+            request.options(None).unwrap().export.images.platforms,
+            ImagePlatforms::FirstOf(platforms) if platforms.len() == 2
+        ));
         request.images = vec!["keep".to_owned()];
         let error = request.options(None).unwrap_err();
         assert!(matches!(error, RequestError::Request(text) if text.starts_with("images: ")));

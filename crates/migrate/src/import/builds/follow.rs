@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::build;
-use crate::MigrateError;
+use crate::{MigrateError, Run};
 
 /// How long a build may take.
 const PATIENCE: Duration = Duration::from_secs(1800);
@@ -23,6 +23,7 @@ const LOG: usize = 64 << 10;
 
 /// Follows a build to its end, its log with it; gives the digest of its image.
 pub(super) async fn follow(
+    run: &Run,
     target: &Cluster,
     namespace: &str,
     name: &str,
@@ -36,7 +37,7 @@ pub(super) async fn follow(
             )
         })
     });
-    let (end, log) = (pin!(end), pin!(tell_log(target, namespace, name)));
+    let (end, log) = (pin!(end), pin!(tell_log(run, target, namespace, name)));
     let ended = match select(end, log).await {
         Either::Left((ended, log)) => {
             // What it wrote last is still on its way.
@@ -76,7 +77,7 @@ pub(super) async fn follow(
 }
 
 /// Writes the log of a build into ours, for as long as it is followed.
-async fn tell_log(target: &Cluster, namespace: &str, name: &str) {
+async fn tell_log(run: &Run, target: &Cluster, namespace: &str, name: &str) {
     let options = LogOptions {
         follow: true,
         ..LogOptions::default()
@@ -91,11 +92,12 @@ async fn tell_log(target: &Cluster, namespace: &str, name: &str) {
                     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                         let line: Vec<u8> = rest.drain(..=end).collect();
                         let line = String::from_utf8_lossy(&line);
-                        tracing::info!(build = name, "{}", line.trim_end());
+                        run.progress.note(&format!("{name}: {}", line.trim_end()));
                     }
                 }
                 if !rest.is_empty() {
-                    tracing::info!(build = name, "{}", String::from_utf8_lossy(&rest));
+                    let line = String::from_utf8_lossy(&rest);
+                    run.progress.note(&format!("{name}: {}", line.trim_end()));
                 }
                 return;
             }
@@ -129,9 +131,9 @@ async fn last_lines(target: &Cluster, namespace: &str, name: &str) -> String {
     lines[from..].join("\n")
 }
 
-/// Writes the log of a build that has ended into ours.
-pub(super) async fn tell_whole_log(target: &Cluster, namespace: &str, name: &str) {
-    let telling = tell_log(target, namespace, name);
+/// Tells the log of a build that has ended.
+pub(super) async fn tell_whole_log(run: &Run, target: &Cluster, namespace: &str, name: &str) {
+    let telling = tell_log(run, target, namespace, name);
     if timeout(LAST_WORDS, telling).await.is_err() {
         tracing::debug!(build = name, "its log has no end");
     }
