@@ -170,7 +170,9 @@ async fn a_move_to_what_does_not_start_keeps_the_source() {
         "{message}"
     );
     // Nobody takes back what is still at work.
-    let at_work = Run::with_id(run.state.clone(), run.id.clone()).unwrap_err();
+    let at_work = Run::with_id(run.state.clone(), run.id.clone())
+        .err()
+        .expect("a run at work is refused");
     assert!(
         at_work.to_string().starts_with("the run is still at work"),
         "{at_work}"
