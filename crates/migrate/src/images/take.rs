@@ -10,7 +10,7 @@ use openshifter_images::{
     ClusterRegistry, CopyOptions, Decision, ImagesError, Inventory, Layout, PlannedImage,
     Platforms, Registry, Survey, UseKind, pull_to_layout,
 };
-use openshifter_objects::Object;
+use openshifter_objects::{Object, counted};
 
 use super::access::hint;
 use super::meter::Meter;
@@ -238,7 +238,7 @@ impl Images {
             return Ok(());
         }
         run.progress
-            .stage(&format!("copying {} images", self.found.len()));
+            .stage(&format!("copying {}", counted(self.found.len(), "image")));
         let layout = Layout::create(folder).await?;
         let options = CopyOptions::default();
         for (index, (name, survey)) in self.found.iter().enumerate() {
