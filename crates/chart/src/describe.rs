@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use openshifter_objects::Object;
+use openshifter_objects::{Object, counted};
 use serde_json::Value;
 
 use crate::{Chart, ChartError, Manifest};
@@ -71,8 +71,11 @@ impl Manifest {
         for volume in &self.volumes {
             writeln!(
                 out,
-                "  {}: {} files, {} bytes, sha256 {}",
-                volume.claim, volume.files, volume.bytes, volume.tree
+                "  {}: {}, {}, sha256 {}",
+                volume.claim,
+                counted(volume.files, "file"),
+                counted(volume.bytes, "byte"),
+                volume.tree
             )?;
         }
         if !self.images.is_empty() {

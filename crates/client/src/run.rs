@@ -2,6 +2,7 @@
 
 use openshifter_cluster::ClusterError;
 use openshifter_migrate::{MigrateError, Report};
+use openshifter_objects::counted;
 use openshifter_server::{EndpointSpec, MigrationRequest, PlanBody};
 use tokio_util::sync::CancellationToken;
 
@@ -52,8 +53,13 @@ async fn agree_and_migrate(
     output.line(&dialogue::summary(request, &plan));
     if plan.deleted_objects > 0 {
         let question = format!(
-            "Type `yes` to go on, and to delete these {} objects",
-            plan.deleted_objects
+            "Type `yes` to go on, and to delete {} {}",
+            if plan.deleted_objects == 1 {
+                "this"
+            } else {
+                "these"
+            },
+            counted(plan.deleted_objects, "object")
         );
         if !prompter.confirm(&question, "yes")? {
             return Err(ClientError::NotConfirmed);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream;
 use openshifter_cluster::{Cluster, Preconditions, Propagation};
-use openshifter_objects::{LeftOut, Object, ObjectKey, Selector, Unlisted};
+use openshifter_objects::{LeftOut, Object, ObjectKey, Selector, Unlisted, counted};
 use serde::Serialize;
 
 use crate::ending::ended;
@@ -83,8 +83,9 @@ impl DeletePlan {
     /// The plan for a person.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{} objects go from {}/{}:\n",
-            self.count(),
+            "{} {} from {}/{}:\n",
+            counted(self.count(), "object"),
+            if self.count() == 1 { "goes" } else { "go" },
             self.at.cluster,
             self.at.namespace
         );
@@ -222,8 +223,8 @@ pub(crate) async fn carry_out(
 ) -> Result<(), MigrateError> {
     let namespace = plan.at.namespace.as_str();
     run.progress.stage(&format!(
-        "deleting {} objects of {}/{namespace}",
-        plan.count(),
+        "deleting {} of {}/{namespace}",
+        counted(plan.count(), "object"),
         plan.at.cluster
     ));
     let keys = plan.steps.iter().flatten().map(|step| &step.key).collect();

@@ -10,7 +10,7 @@ use openshifter_chart::{
     Chart, ChartBuilder, ChartMeta, Content, ImageRecord, VolumeHelper, VolumeNote,
 };
 use openshifter_cluster::Cluster;
-use openshifter_objects::{Object, Selector};
+use openshifter_objects::{Object, Selector, counted};
 use openshifter_refactor::{Choices, Source};
 use openshifter_volumes::Allow;
 
@@ -308,7 +308,7 @@ async fn work(
 
     if !wanted.is_empty() {
         run.progress
-            .stage(&format!("reading {} volumes", wanted.len()));
+            .stage(&format!("reading {}", counted(wanted.len(), "volume")));
     }
     let stopped = options.quiesce;
     let (pods, objects) = (&pods, &inventory.objects);

@@ -1,7 +1,7 @@
 //! What an export would take. Changes nothing.
 
 use openshifter_cluster::Cluster;
-use openshifter_objects::{LeftOut, ObjectKey, Unlisted};
+use openshifter_objects::{LeftOut, ObjectKey, Unlisted, counted};
 use serde::Serialize;
 
 use crate::project::{ClaimState, Project, claim_state, side};
@@ -75,8 +75,8 @@ impl ExportPlan {
     /// The plan for a person.
     pub fn text(&self) -> String {
         let mut text = format!(
-            "{} objects of {}/{}:\n",
-            self.objects.len(),
+            "{} of {}/{}:\n",
+            counted(self.objects.len(), "object"),
             self.from.cluster,
             self.from.namespace
         );

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use openshifter_cluster::Cluster;
-use openshifter_objects::{Object, ObjectKey, claims_of};
+use openshifter_objects::{Object, ObjectKey, claims_of, counted};
 
 use crate::helper::pods;
 use crate::journal::{At, Event};
@@ -119,7 +119,8 @@ pub(crate) async fn quiesce(
     for (object, replicas) in writers(objects, claims, &live)? {
         let key = object.key();
         run.progress.note(&format!(
-            "stopping {key} for the copy ({replicas} replicas)"
+            "stopping {key} for the copy ({})",
+            counted(replicas, "replica")
         ));
         run.journal.write(Event::Scaling {
             at,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 use openshifter_chart::ImageRecord;
-use openshifter_objects::{LeftOut, ObjectKey, Unlisted};
+use openshifter_objects::{LeftOut, ObjectKey, Unlisted, counted};
 use openshifter_refactor::{Change, Finding};
 use serde::{Deserialize, Serialize};
 
@@ -442,8 +442,8 @@ impl Report {
             ) {
                 write!(
                     out,
-                    ", {} files, {}",
-                    volume.files,
+                    ", {}, {}",
+                    counted(volume.files, "file"),
                     human_bytes(volume.bytes)
                 )?;
                 write!(out, ", {:.1} s", volume.seconds)?;
@@ -460,10 +460,14 @@ impl Report {
             writeln!(out)?;
         }
         if !self.left_out.is_empty() {
+            let (count, are) = match self.left_out.len() {
+                1 => (1, "is"),
+                count => (count, "are"),
+            };
+            let objects = counted(count, "object");
             writeln!(
                 out,
-                "  left out: {} objects that are not the application's",
-                self.left_out.len()
+                "  left out: {objects} that {are} not the application's"
             )?;
         }
         for unlisted in &self.unlisted {

@@ -9,6 +9,7 @@
 //! ```
 
 mod claims;
+mod counted;
 mod image;
 mod inventory;
 mod key;
@@ -20,6 +21,7 @@ mod resource;
 mod selector;
 
 pub use claims::claims_of;
+pub use counted::counted;
 pub use image::InternalImage;
 pub use inventory::{Inventory, LeftOut, Unlisted};
 pub use key::{GroupKind, ObjectKey, is_built_in_group};

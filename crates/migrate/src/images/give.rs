@@ -7,7 +7,7 @@ use std::time::Duration;
 use openshifter_chart::{Chart, ImageRecord, ImageTag};
 use openshifter_cluster::Cluster;
 use openshifter_images::{ClusterRegistry, CopyOptions, Layout, Platforms, Survey, copy};
-use openshifter_objects::{GroupKind, Object, ObjectKey};
+use openshifter_objects::{GroupKind, Object, ObjectKey, counted};
 
 use super::meter::Meter;
 use super::{ImageOptions, Landing};
@@ -88,8 +88,8 @@ pub(crate) async fn look(
     }
     if target.discovery().await?.find(&streams()).is_none() {
         return Err(MigrateError::NotPossible(format!(
-            "the chart holds {} images, and {} has no image streams to put them into; map them to images that it can pull: `--images 'map OLD=NEW'`",
-            surveys.len(),
+            "the chart holds {}, and {} has no image streams to put them into; map them to images that it can pull: `--images 'map OLD=NEW'`",
+            counted(surveys.len(), "image"),
             target.name()
         )));
     }
@@ -227,7 +227,7 @@ impl Giving {
         let pushed: Vec<&Gift> = self.gifts.iter().filter(|gift| gift.is_pushed()).collect();
         if let (Some(registry), false) = (&self.registry, pushed.is_empty()) {
             run.progress
-                .stage(&format!("copying {} images", pushed.len()));
+                .stage(&format!("copying {}", counted(pushed.len(), "image")));
             let options = CopyOptions::default();
             for (index, gift) in pushed.iter().enumerate() {
                 let name = &gift.record.name;

@@ -9,7 +9,7 @@ use openshifter_images::{
     ClusterRegistry, CopyOptions, Decision, Image, ImagesError, Layout, Origin, PlannedImage,
     Survey, UseKind, pull_to_layout,
 };
-use openshifter_objects::Object;
+use openshifter_objects::{Object, counted};
 
 use super::access::hint;
 use super::doors::survey_all;
@@ -257,7 +257,7 @@ impl Images {
             return Ok(());
         }
         run.progress
-            .stage(&format!("copying {} images", self.found.len()));
+            .stage(&format!("copying {}", counted(self.found.len(), "image")));
         let layout = Layout::create(folder).await?;
         let options = CopyOptions::default();
         for (index, (name, survey)) in self.found.iter().enumerate() {

@@ -64,7 +64,8 @@ pub(crate) async fn prepare(
             "the data of claim {claim} is not in the chart, since the export left it out: move it yourself; --skip-volume {claim} says that this is known"
         ));
     }
-    let (volumes, skipped) = without_skipped(chart.volumes()?, &objects, options)?;
+    let mut volumes = chart.volumes()?;
+    let skipped = leave_skipped(&mut volumes, &objects, options)?;
     Ok(Prepared {
         objects,
         crds: chart.crds()?,
@@ -81,12 +82,12 @@ pub(crate) async fn prepare(
     })
 }
 
-/// The volumes that are to be restored, and the claims whose data is not.
-fn without_skipped(
-    mut volumes: Vec<(String, StoredVolume)>,
+/// Takes out the volumes that are not to be restored; gives the claims that this was asked for.
+fn leave_skipped(
+    volumes: &mut Vec<(String, StoredVolume)>,
     objects: &[Object],
     options: &ImportOptions,
-) -> Result<(Vec<(String, StoredVolume)>, Vec<String>), MigrateError> {
+) -> Result<Vec<String>, MigrateError> {
     for claim in &options.skip_volumes {
         let known = volumes.iter().any(|(name, _)| name == claim)
             || objects
@@ -100,7 +101,7 @@ fn without_skipped(
         }
     }
     volumes.retain(|(name, _)| !options.skip_volumes.contains(name));
-    Ok((volumes, options.skip_volumes.iter().cloned().collect()))
+    Ok(options.skip_volumes.iter().cloned().collect())
 }
 
 /// The refactored objects with all knobs set.
@@ -219,7 +220,7 @@ async fn legacy(
         });
         objects.push(object);
     }
-    let (volumes, skipped) = without_skipped(volumes, &objects, options)?;
+    let skipped = leave_skipped(&mut volumes, &objects, options)?;
     Ok(Prepared {
         objects,
         crds: Vec::new(),

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use openshifter_chart::{ChartBuilder, ChartMeta, Content, VolumeNote};
 use openshifter_cluster::Cluster;
-use openshifter_objects::{GroupKind, Object};
+use openshifter_objects::{GroupKind, Object, counted};
 use openshifter_volumes::{Allow, FileList, StoredVolume};
 
 use crate::export::{VOLUMES_AT_ONCE, verify};
@@ -212,7 +212,7 @@ pub(crate) async fn restore(
     let kept = keep(work, &decided, before, quiesced).await?;
     work.run
         .progress
-        .stage(&format!("restoring {} volumes", decided.len()));
+        .stage(&format!("restoring {}", counted(decided.len(), "volume")));
     let mut restores = stream::iter(decided.iter().filter_map(|one| {
         let (_, stored) = work
             .prepared

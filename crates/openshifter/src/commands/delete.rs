@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use openshifter_migrate::{DeletePlan, delete, plan_delete};
+use openshifter_objects::counted;
 
 use crate::cli::Delete;
 use crate::commands::Session;
@@ -43,7 +44,8 @@ async fn deleted(
         return Ok(Exit::Complete);
     }
     printer.note(&plan.text());
-    let question = format!("Delete these {} objects?", plan.count());
+    let these = if plan.count() == 1 { "this" } else { "these" };
+    let question = format!("Delete {these} {}?", counted(plan.count(), "object"));
     if !args.yes && !session.confirm(&question).await? {
         printer.note("nothing was deleted");
         return Ok(Exit::Failed);

@@ -182,7 +182,7 @@ fn a_migration_of_what_is_not_there_changes_nothing() {
       2. export production/held as a backup that is kept
       3. delete the application's objects of production/held (its claims stay)
       4. import to production/held, overwriting the claims' data
-    1 objects go from production/held:
+    1 object goes from production/held:
       ConfigMap/own
     not looked at: podtemplates: podtemplates is forbidden: User "developer" cannot list resource "podtemplates" in API group "" in the namespace "held" (403)
 
@@ -217,7 +217,7 @@ fn a_migration_of_what_is_not_there_changes_nothing() {
       2. export production/held as a backup that is kept
       3. delete the application's objects of production/held (its claims stay)
       4. import to production/held, overwriting the claims' data
-    1 objects go from production/held:
+    1 object goes from production/held:
       ConfigMap/own
     not looked at: podtemplates: podtemplates is forbidden: User "developer" cannot list resource "podtemplates" in API group "" in the namespace "held" (403)
 

@@ -7,6 +7,7 @@ use openshifter_cluster::Cluster;
 use openshifter_migrate::{
     MigrateOptions, PolicyPlan, Report, Run, RunId, Side, migrate, place_uid, plan_policy,
 };
+use openshifter_objects::counted;
 
 use super::watch::Live;
 use crate::app::App;
@@ -141,8 +142,8 @@ async fn begin(
             return Err(Problem::new(
                 Code::PlanNeeded,
                 format!(
-                    "this migration deletes {} objects: look at them with POST /v1/plans, and send the plan's digest as planDigest",
-                    body.deleted_objects
+                    "this migration deletes {}: look at them with POST /v1/plans, and send the plan's digest as planDigest",
+                    counted(body.deleted_objects, "object")
                 ),
             ));
         }

@@ -2,8 +2,9 @@
 
 use axum::response::Response;
 use openshifter_migrate::{Outcome, Run, delete, plan_delete};
+use openshifter_objects::counted;
 
-use super::{counted, text};
+use super::text;
 use crate::app::App;
 use crate::clusters::session;
 use crate::place::Place;

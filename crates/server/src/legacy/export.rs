@@ -10,9 +10,10 @@ use fs_err::tokio as fs;
 use futures::stream;
 use http::{HeaderValue, header};
 use openshifter_migrate::{ChartForm, ExportOptions, Report, Run, export};
+use openshifter_objects::counted;
 use tokio::io::AsyncReadExt as _;
 
-use super::{counted, warning};
+use super::warning;
 use crate::app::App;
 use crate::clusters::session;
 use crate::codec::{Base64Encoder, encoded_len};

@@ -13,10 +13,11 @@ use openshifter_cluster::Cluster;
 use openshifter_migrate::{
     Action, ImportOptions, Outcome, Report, Run, VolumeAction, import, open_chart,
 };
+use openshifter_objects::counted;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::{counted, text};
+use super::text;
 use crate::app::App;
 use crate::clusters::session;
 use crate::codec::UploadDecoder;

@@ -64,12 +64,6 @@ fn text(mut line: String) -> Response {
     response
 }
 
-/// `1 object`, `2 objects`.
-fn counted(count: usize, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
-}
-
 /// A warning about an answer that is right but not whole, in the form that Kubernetes gives warnings.
 fn warning(response: &mut Response, text: &str) {
     let text: String = text
