@@ -131,7 +131,7 @@ fn a_claim_that_was_empty_is_so_again_or_filled() {
     let before = describe(&source, "deploy/web");
     let tool = Tool::new();
     tool.run(&source.export_to("chart")).ok();
-    let target = Space::new(&target.cluster, "half");
+    let target = Space::new(target.cluster, "half");
     target.volumes(&["data"]);
     target.create(&[claim("data")]);
     let import = target.import_of("chart");

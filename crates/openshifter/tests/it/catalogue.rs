@@ -3,8 +3,9 @@
 //! rows are compared by SQL.
 
 use std::path::Path;
+use std::process::Command;
 
-use openshifter_testing::GitServer;
+use openshifter_testing::{GitServer, RegistryServer, run};
 use serde_json::{Value, json};
 
 use crate::support::{Dev, Space, Tool, World, is_clean, keep_secret, until};
@@ -310,6 +311,54 @@ fn an_application_of_the_catalogue_goes_elsewhere_by_a_build_or_a_copy_and_finds
     assert_eq!(copied.names(BUILDS), [""; 0]);
     notes.is_at(&copied);
 
+    // Another image in its place: the very one, which an independent program took from the chart's layout elsewhere.
+    let hub = RegistryServer::start();
+    let export = [
+        "export",
+        "--from",
+        "minishift",
+        "--namespace",
+        "shop",
+        "-o",
+        "chart",
+        "--quiesce",
+        "--images",
+        "copy",
+        "--images",
+        "external:*postgresql*",
+    ];
+    tool.run(&export).ok();
+    let layout = tool.path("chart/data/images");
+    let mut skopeo = Command::new("skopeo");
+    skopeo
+        .args([
+            "--insecure-policy",
+            "copy",
+            "--preserve-digests",
+            "--dest-tls-verify=false",
+        ])
+        .arg(format!("oci:{}:shop/notes:latest", layout.display()))
+        .arg(format!("docker://{}/hub/notes:1", hub.address()));
+    run(&mut skopeo, b"");
+    let mapped = world.production().absent("mapped");
+    let instead = format!("map shop/notes:latest={}/hub/notes:1", hub.address());
+    let choices = [
+        "--images",
+        &instead,
+        "--images",
+        "map openshift/postgresql:*=openshifter.test/postgresql:1",
+        "--insecure-registry",
+        hub.address(),
+    ];
+    migrate(&tool, &shop, &mapped, &choices);
+    shows(&mapped, &["Ada: first"]);
+    assert_eq!(sql(&mapped, ROWS), notes.rows);
+    assert_eq!(mapped.names(BUILDS), [""; 0]);
+    let running = mapped.must("pods", &pod(&mapped, "notes").replace("pod/", ""));
+    let image = &running["status"]["containerStatuses"][0]["imageID"];
+    let image = image.as_str().expect("it runs");
+    assert!(image.ends_with(&built_here[0]), "{image}");
+
     // The source was stopped for the copies alone.
     rolled_out(&shop, "postgresql");
     rolled_out(&shop, "notes");
@@ -345,5 +394,5 @@ fn an_application_of_the_catalogue_goes_elsewhere_by_a_build_or_a_copy_and_finds
     assert_eq!(copied.picture(), before);
     rolled_out(&copied, "postgresql");
     assert_eq!(sql(&copied, ROWS)[..notes.rows.len()], notes.rows);
-    is_clean(&[&shop, &rebuilt, &copied]);
+    is_clean(&[&shop, &rebuilt, &copied, &mapped]);
 }
