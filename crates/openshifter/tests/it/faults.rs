@@ -146,7 +146,10 @@ fn an_interrupt_before_the_first_change_takes_the_logins_back() {
     let picture = shop.picture();
     let tool = Tool::with_projects(&world, "shop", "shop");
     for (command, question) in [
-        (&["delete", "--from", "minishift"][..], "Delete these"),
+        (
+            &["delete", "--from", "minishift"][..],
+            "Delete this 1 object?",
+        ),
         (
             &[
                 "migrate",
