@@ -19,6 +19,7 @@ mod pods_going;
 mod policy;
 mod progress;
 mod project;
+mod prune;
 mod quiesce;
 mod ready;
 mod report;
@@ -45,6 +46,7 @@ pub use openshifter_volumes::Allow;
 pub use plan::{ExportPlan, plan_export};
 pub use policy::{MigrateOptions, Policy, PolicyPlan, migrate, place_uid, plan_policy};
 pub use progress::{Progress, Silent};
+pub use prune::KeptChart;
 pub use report::{
     Action, ImageAction, ImageEntry, ObjectEntry, Outcome, Report, Side, VolumeAction, VolumeEntry,
     Webhook,

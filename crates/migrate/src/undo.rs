@@ -361,10 +361,17 @@ async fn work(
                     .as_ref()
                     .map(|side| format!(": `{}` brings it back", import_command(backup, side)))
                     .unwrap_or_default();
-                report.next.push(format!(
-                    "the data that was in claim {claim} first is in {}{command}",
-                    backup.display()
-                ));
+                if backup.exists() {
+                    report.next.push(format!(
+                        "the data that was in claim {claim} first is in {}{command}",
+                        backup.display()
+                    ));
+                } else {
+                    report.losses.push(format!(
+                        "the data that was in claim {claim} first is gone: {} is not there any more",
+                        backup.display()
+                    ));
+                }
             }
             Event::NamespaceCreating { namespace, .. } => report.next.push(format!(
                 "the project {namespace} stays, since this run made it but others may use it by now"
@@ -502,6 +509,9 @@ fn kept_chart(events: &[Event], end: At, ends: &Ends) -> Option<String> {
         Event::ChartKept { at, chart } if *at == end => Some(chart),
         _ => None,
     })?;
+    if !chart.exists() {
+        return None;
+    }
     let side = match end {
         At::Source => ends.source.as_ref(),
         At::Target => ends.target.as_ref(),

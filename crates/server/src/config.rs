@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use openshifter_cluster::Trust;
 use openshifter_migrate::{Allow, StateDir};
@@ -25,6 +26,8 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     /// An image with `sh`, `sleep` and `tar` for helper pods.
     pub helper_image: Option<String>,
+    /// How long backup charts are kept of what imports overwrote, after their run has come through; for ever otherwise.
+    pub keep_backups: Option<Duration>,
     /// What charts may hold that come by the legacy routes, which have no place to say so.
     pub leave: Leave,
 }
@@ -74,6 +77,7 @@ impl ServerConfig {
             allowed_clusters: Vec::new(),
             allowed_hosts: Vec::new(),
             helper_image: None,
+            keep_backups: None,
             leave: Leave::default(),
         }
     }

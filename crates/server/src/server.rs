@@ -118,6 +118,9 @@ impl Server {
             }
         };
         handle.listening().await;
+        if let Some(keep) = config.keep_backups {
+            app.tasks.spawn(prune(app.clone(), keep));
+        }
         Ok(Self {
             addr,
             secure,
@@ -160,6 +163,26 @@ impl Server {
         self.handle.graceful_shutdown(Some(Duration::from_secs(2)));
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the service ended unexpectedly");
+        }
+    }
+}
+
+/// Removes backup charts whose time is over, until the service stops.
+async fn prune(app: App, keep: Duration) {
+    let mut hours = tokio::time::interval(Duration::from_secs(3600));
+    loop {
+        tokio::select! {
+            () = app.stop.cancelled() => return,
+            _ = hours.tick() => {}
+        }
+        let state = app.state.clone();
+        let pruned = tokio::task::spawn_blocking(move || state.prune(&state.kept_charts(keep)?));
+        match pruned.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = %openshifter_migrate::chain(&error), "backup charts cannot be removed")
+            }
+            Err(error) => tracing::warn!(%error, "backup charts cannot be removed"),
         }
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `90s`, `10m`, `1h`, or plain seconds.
+/// `90s`, `10m`, `1h`, `30d`, or plain seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
         Some(at) => text.split_at(at),
@@ -25,6 +25,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "s" => number,
         "m" => number.saturating_mul(60),
         "h" => number.saturating_mul(3600),
+        "d" => number.saturating_mul(86_400),
         _ => return Err(format!("`{text}` is no time, as 90s or 10m")),
     };
     Ok(Duration::from_secs(seconds))
@@ -38,6 +39,7 @@ mod tests {
     fn times_have_units() {
         assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        assert_eq!(duration("1d"), Ok(Duration::from_secs(86_400)));
         assert!(duration("5 minutes").is_err());
     }
 }

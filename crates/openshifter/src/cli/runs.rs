@@ -1,8 +1,11 @@
 //! Runs of the past.
 
+use std::time::Duration;
+
 use clap::Args;
 use openshifter_migrate::RunId;
 
+use crate::cli::parse::duration;
 use crate::cli::{Again, Names};
 
 /// A run that is taken up again; its journal knows what its ends were called.
@@ -38,4 +41,10 @@ pub(crate) struct Resume {
 pub(crate) struct Runs {
     /// Show the report of this run
     pub(crate) run: Option<RunId>,
+    /// Remove backup charts of runs that came through at least this long ago, as 30d; those of other runs stay
+    #[arg(long, value_name = "AGE", value_parser = duration, conflicts_with = "run")]
+    pub(crate) prune: Option<Duration>,
+    /// Only say which backup charts would be removed
+    #[arg(long, requires = "prune")]
+    pub(crate) dry_run: bool,
 }

@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::parse::pair;
+use crate::cli::parse::{duration, pair};
 use crate::cli::{Allow, Helper, Input};
 
 #[derive(Debug, Args)]
@@ -40,6 +41,9 @@ pub(crate) struct Serve {
     /// Kubeconfig whose contexts the service can see
     #[arg(long, value_name = "FILE")]
     pub(crate) kubeconfig: Option<PathBuf>,
+    /// How long backup charts of what an import overwrote are kept, as 30d; until they are removed by hand otherwise
+    #[arg(long, value_name = "AGE", value_parser = duration)]
+    pub(crate) keep_backups: Option<Duration>,
     #[command(flatten)]
     pub(crate) helper: Helper,
 }

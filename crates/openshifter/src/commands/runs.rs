@@ -1,7 +1,9 @@
 //! `openshifter runs`.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
-use openshifter_migrate::{Ends, Report, Run, Side};
+use openshifter_migrate::{Ends, KeptChart, Report, Run, Side, StateDir};
 use serde::Serialize;
 
 use crate::cli::Runs;
@@ -28,6 +30,30 @@ struct Line {
     next: Option<String>,
 }
 
+/// Removes the backup charts whose time is over, and says why others stay.
+fn prune(state: &StateDir, age: Duration, dry_run: bool, printer: Printer) -> Result<Exit> {
+    let charts = state.kept_charts(age)?;
+    if !dry_run {
+        state.prune(&charts)?;
+    }
+    printer.data(&charts, |charts| {
+        let removed = if dry_run {
+            "would be removed"
+        } else {
+            "removed"
+        };
+        let line = |kept: &KeptChart| {
+            let what = match &kept.stays {
+                None => removed.to_owned(),
+                Some(why) => format!("stays: {why}"),
+            };
+            format!("{}  {what}\n", kept.chart.display())
+        };
+        charts.iter().map(line).collect()
+    })?;
+    Ok(Exit::Complete)
+}
+
 pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
     let state = state()?;
     if let Some(id) = args.run {
@@ -43,6 +69,9 @@ pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
             .with_context(|| path.display().to_string())?;
         printer.report(&report, false)?;
         return Ok(Exit::Complete);
+    }
+    if let Some(age) = args.prune {
+        return prune(&state, age, args.dry_run, printer);
     }
     let mut lines = Vec::new();
     for id in state.runs()? {

@@ -48,6 +48,7 @@ pub(crate) async fn serve(args: Serve, printer: Printer) -> Result<Exit> {
         volumes: in_volumes(&args.allow),
     };
     config.kubeconfig = args.kubeconfig;
+    config.keep_backups = args.keep_backups;
     config.helper_image = args.helper.helper_image;
     let loopback = args.listen.ip().is_loopback();
     let token = token_path(&config.state);

@@ -1,10 +1,12 @@
 //! Paths, refusals and protections of the service.
 
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use openshifter_chart::{ChartBuilder, ChartMeta, Content};
+use openshifter_migrate::{Event, Run};
 use openshifter_objects::Object;
 use serde_json::json;
 
@@ -436,4 +438,35 @@ fn hide_folder(answer: &Answer, service: &Service) -> String {
         (Some(from), Some(to)) if from < to => format!("{}/runs/RUN{}", &line[..from], &line[to..]),
         _ => line,
     }
+}
+
+#[tokio::test]
+async fn backups_are_removed_when_their_time_is_over() {
+    let mut charts = Vec::new();
+    let service = Service::with(|config| {
+        config.keep_backups = Some(Duration::ZERO);
+        for status in [0, 1] {
+            let run = Run::begin(config.state.clone()).unwrap();
+            run.journal.write(Event::Finished { status }).unwrap();
+            let chart = config
+                .state
+                .charts()
+                .unwrap()
+                .join(format!("shop-before-{}", run.id));
+            std::fs::create_dir(&chart).unwrap();
+            charts.push(chart);
+        }
+    })
+    .await;
+    let over = async {
+        while charts[0].exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), over)
+        .await
+        .expect("it is removed in time");
+    // Its run failed: it may be the only copy.
+    service.server.stop().await;
+    assert!(charts[1].exists());
 }
