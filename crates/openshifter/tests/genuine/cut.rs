@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use openshifter_testing::Relay;
+use openshifter_testing::{Ran, Relay};
 
 use crate::space::Space;
 use crate::tool::Tool;
@@ -53,14 +53,53 @@ fn an_export_whose_connection_is_cut_fails_and_says_so() {
             "--grace-period=0",
             "--wait=false",
         ]);
-        let ran = running.end().ended(3).says("error:");
-        assert!(
-            ran.stderr.contains("data") || ran.stderr.contains("web-"),
-            "{ran:?}"
-        );
-        assert_eq!(tool.charts(), Vec::<String>::new(), "{ran:?}");
+        is_torn(running.end(), &tool);
         source.ready("deploy/web");
     }
+
+    // The pod goes on, and the way to it is gone.
+    let (host, port) = source.cluster.host_and_port();
+    let relay = Relay::start(&format!("{host}:{port}"));
+    let kubeconfig = source.cluster.relayed(&tool, relay.address());
+    let export = [
+        "export",
+        "--kubeconfig",
+        &kubeconfig,
+        "--from",
+        "relayed",
+        "-n",
+        &source.name,
+        "-o",
+        "chart",
+    ];
+    let mut running = tool.start(&export);
+    running.until("a part of the volume is here", || {
+        has_segment(&tool).then_some(())
+    });
+    relay.cut();
+    is_torn(running.end(), &tool);
+    relay.mend();
+    let mut running = tool.start(&export);
+    running.until("a part of the volume is here", || {
+        has_segment(&tool).then_some(())
+    });
+    // For a moment: what came before it is no whole volume.
+    relay.cut();
+    relay.mend();
+    is_torn(running.end(), &tool);
+    tool.run(&export).ok();
+    assert_eq!(source.replicas("deploy", "web"), 1);
+}
+
+/// An export that stopped in the middle names the volume and leaves no chart.
+#[track_caller]
+fn is_torn(ran: Ran, tool: &Tool) {
+    let ran = ran.ended(3).says("error:");
+    assert!(
+        ran.stderr.contains("data") || ran.stderr.contains("web-"),
+        "{ran:?}"
+    );
+    assert_eq!(tool.charts(), Vec::<String>::new(), "{ran:?}");
 }
 
 #[test]
