@@ -147,6 +147,10 @@ fn tools() -> Result<PathBuf> {
     if !venv.is_ok_and(|ended| ended.status.success()) {
         missing.push("python3-venv");
     }
+    // Sources of locales, for jobs in a locale's order.
+    if !Path::new("/usr/share/i18n/locales/en_US").is_file() {
+        missing.push("locales");
+    }
     missing.extend(wheels::missing());
     missing.sort_unstable();
     missing.dedup();

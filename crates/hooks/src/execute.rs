@@ -53,6 +53,12 @@ pub fn main(argv: Vec<OsString>) -> ExitCode {
             if error.speaks() {
                 say::failure(&error);
             }
+            if let Error::Stopped(signal) = error
+                && !rustix::process::getpid().is_init()
+            {
+                // Whoever waits for it sees that it was stopped. The kernel lets process 1 end in no such way.
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
             ExitCode::from(error.status())
         }
     }

@@ -1,9 +1,14 @@
 //! Which files of a category are jobs, by the rules that V2's cron followed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::environ::Environ;
+use crate::program;
 
 /// Leftovers of package managers, editors and configuration managers.
 const IGNORED: [&[u8]; 7] = [
@@ -38,6 +43,52 @@ pub(crate) fn list(folder: &Path) -> Vec<PathBuf> {
         .collect();
     jobs.sort();
     jobs
+}
+
+/// Sorts jobs of a folder as `*` of a shell lists them there, which is how the original sorted them: in the builders'
+/// `en_US.UTF-8`, `a` comes before `B`. Only the C library knows the locale's order, so bash is asked; without bash, and for
+/// what it does not list, bytes decide.
+pub(crate) fn sort_as_shell(folder: &Path, jobs: &mut [PathBuf], environ: &Environ) {
+    if jobs.len() < 2 || is_sorted_by_bytes(environ) {
+        return;
+    }
+    let Some(bash) = program::bash(environ) else {
+        return;
+    };
+    let mut command = std::process::Command::new(bash);
+    command
+        .args(["--norc", "-c"])
+        .arg("builtin shopt -s nullglob; builtin cd -- \"$1\" && builtin printf '%s\\0' *")
+        .arg("bash")
+        .arg(folder);
+    program::give(&mut command, environ);
+    command.env_remove("BASH_ENV").stdin(Stdio::null());
+    let Ok(output) = command.output() else {
+        return;
+    };
+    let places: HashMap<&[u8], usize> = output
+        .stdout
+        .split(|byte| *byte == 0)
+        .enumerate()
+        .map(|(place, name)| (name, place))
+        .collect();
+    let place = |path: &PathBuf| {
+        let name = path.file_name().map_or(&b""[..], OsStrExt::as_bytes);
+        places.get(name).copied().unwrap_or(usize::MAX)
+    };
+    // Stable: what has no place stays sorted by bytes.
+    jobs.sort_by_key(place);
+}
+
+/// Whether the environment's locale sorts by bytes.
+fn is_sorted_by_bytes(environ: &Environ) -> bool {
+    let locale = ["LC_ALL", "LC_COLLATE", "LANG"]
+        .into_iter()
+        .filter_map(|name| environ.get(name))
+        .find(|value| !value.is_empty())
+        .unwrap_or(OsStr::new("C"));
+    let language = locale.as_bytes().split(|byte| *byte == b'.').next();
+    matches!(language, Some(b"C" | b"POSIX"))
 }
 
 /// Whether a file of this name can be a job.

@@ -26,7 +26,12 @@ impl Runner {
             }
         };
         let mut failed: Vec<(PathBuf, u8)> = Vec::new();
-        for path in folders.iter().flat_map(|folder| jobs::list(folder)) {
+        let listed = folders.iter().flat_map(|folder| {
+            let mut jobs = jobs::list(folder);
+            jobs::sort_as_shell(folder, &mut jobs, &self.environ);
+            jobs
+        });
+        for path in listed.collect::<Vec<_>>() {
             let status = match self.job(&path, wanted) {
                 Ok(0) => continue,
                 Ok(status) => status,

@@ -72,6 +72,10 @@ pub(crate) struct Image {
     pub(crate) stdin: &'static str,
     /// Nothing can be written but what S2I writes: the application's folders and /tmp.
     pub(crate) sealed: bool,
+    /// There is no `/proc`.
+    pub(crate) without_proc: bool,
+    /// What bash does as process 1, with the command as its words; otherwise the command is process 1.
+    pub(crate) below: Option<&'static str>,
 }
 
 impl Image {
@@ -87,6 +91,8 @@ impl Image {
             without: vec![],
             stdin: "",
             sealed: false,
+            without_proc: false,
+            below: None,
         };
         for name in [
             "app/src", "app/etc", "app/bin", "s2i", "local", "tmp", "log", "etc",
@@ -145,6 +151,24 @@ impl Image {
         )
     }
 
+    /// Sorts by the locale that the builders have, which puts `a` before `B`.
+    pub(crate) fn sorts_as_people_do(&mut self) {
+        let folder = self.at("local/locales");
+        fs::create_dir_all(&folder).unwrap();
+        let made = Command::new("localedef")
+            .args(["--no-archive", "--quiet", "-i", "en_US", "-f", "UTF-8"])
+            .arg(folder.join("en_US.UTF-8"))
+            .status();
+        assert!(
+            made.is_ok_and(|status| status.success()),
+            "no locale can be made: install Debian's `locales`, as `cargo xtask test` does"
+        );
+        self.environment.extend([
+            ("LOCPATH", "/usr/local/bin/locales"),
+            ("LC_ALL", "en_US.UTF-8"),
+        ]);
+    }
+
     /// An uploaded source with these executable hooks.
     pub(crate) fn upload(&self, hooks: &[(&str, &str)]) -> &Self {
         self.file("tmp/src/app.py", "print()\n");
@@ -190,7 +214,10 @@ impl Image {
                 command.arg("--ro-bind-try").args([&link, &link]);
             }
         }
-        command.args(["--proc", "/proc", "--dev", "/dev"]);
+        if !self.without_proc {
+            command.args(["--proc", "/proc"]);
+        }
+        command.args(["--dev", "/dev"]);
         let mut bind = |how: &str, name: &str, to: &str| {
             command.arg(how).arg(self.at(name)).arg(to);
         };
@@ -240,7 +267,11 @@ impl Image {
             command.args(["--setenv", name, value]);
         }
         // Whoever runs the tests in the background has some signals ignored.
-        command.args(["--", "env", "--default-signal"]).args(words);
+        command.args(["--", "env", "--default-signal"]);
+        if let Some(line) = self.below {
+            command.args(["bash", "-c", line, "bash"]);
+        }
+        command.args(words);
         command
     }
 

@@ -15,6 +15,19 @@ fn two(image: &mut Image) {
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
         case("jobs in order", &HOURLY, two),
+        case("jobs in the order of a locale", &HOURLY, |image| {
+            image.sorts_as_people_do();
+            for name in ["B", "a", "_c", "D", "e-1", "e_0", "\u{e4}"] {
+                image.job(&format!("jobs/hourly/{name}"), &format!("note {name}"));
+            }
+        }),
+        case("jobs in the order of deploy_env's locale", &HOURLY, |image| {
+            image.sorts_as_people_do();
+            image.env("deploy_env", "LC_ALL=C\n");
+            for name in ["B", "a", "_c"] {
+                image.job(&format!("jobs/hourly/{name}"), &format!("note {name}"));
+            }
+        }),
         case("jobs of both folders", &HOURLY, |image| {
             two(image);
             image.job("cron_jobs/hourly/z", "note z");

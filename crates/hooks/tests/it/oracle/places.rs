@@ -94,6 +94,13 @@ pub(super) fn cases() -> Vec<Case> {
             words,
         ));
         cases.push(banners(
+            case(format!("{name} without /proc"), words, |image| {
+                with_user(image);
+                image.without_proc = true;
+            }),
+            words,
+        ));
+        cases.push(banners(
             case(format!("{name} as root"), words, |image| {
                 with_user(image);
                 image.uid = 0;

@@ -77,6 +77,7 @@ pub(super) fn cases() -> Vec<Case> {
         );
     }
     cases.extend(hooks());
+    cases.extend(elsewhere());
     cases.extend(builds());
     cases.push(case(
         "TERM after a shell has taken over",
@@ -148,6 +149,30 @@ fn hooks() -> Vec<Case> {
         } else {
             case.mends(Bug::B10, right_path)
         });
+    }
+    cases
+}
+
+/// Where the runner is not process 1: what is below it has no time left, since its world ends with process 1.
+fn elsewhere() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (command, hook) in [
+        (&["run"][..], "deploy"),
+        (&["ready"], "ready"),
+        (&["verify"], "verify"),
+    ] {
+        for signal in ["TERM", "HUP"] {
+            let name = format!("{signal} during {hook} of a runner that is not process 1");
+            let case = case(name, command, move |image| {
+                image.below = Some("\"$@\" & wait $!; echo ended with $?");
+                image.hook(hook, &format!("kill -{signal} $PPID; sleep 5; note late"));
+            });
+            cases.push(if hook == "verify" {
+                case.mends(Bug::B10, right_path)
+            } else {
+                case
+            });
+        }
     }
     cases
 }
