@@ -111,6 +111,18 @@ pub enum Event {
         key: ObjectKey,
         /// Its resourceVersion afterwards.
         resource_version: String,
+        /// What a person could have written into it, as it was afterwards; tells later edits.
+        #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        content: serde_json::Value,
+    },
+    /// An undo gives it the content that it had before the run.
+    PuttingBack {
+        /// Which end.
+        at: At,
+        /// The object.
+        key: ObjectKey,
+        /// What it is now.
+        now: Object,
     },
     /// An image is pushed, and a tag of an ImageStream of the target made to lead to it.
     ImagePushing {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use openshifter_chart::VolumeHelper;
 use openshifter_cluster::{Cluster, Preconditions, Propagation};
-use openshifter_objects::{GroupKind, ObjectKey};
+use openshifter_objects::{GroupKind, Object, ObjectKey};
 use openshifter_volumes::Allow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +17,7 @@ use crate::images::image_of;
 use crate::import::{Before, Existing, ImportOptions, import_after, open_chart};
 use crate::journal::{At, Event};
 use crate::pods_going::{mounted, wait_gone};
+use crate::policy::content;
 use crate::project::inventory;
 use crate::run::RUN_LABEL;
 use crate::way_back::import_command;
@@ -311,7 +312,17 @@ async fn work(
             }
             Event::Changing { at, key, before } => {
                 let (cluster, namespace) = end(*at)?;
-                put_back(cluster, namespace, key, before, report).await?;
+                let after = events.iter().rev().find_map(|event| match event {
+                    Event::Changed {
+                        at: there,
+                        key: changed,
+                        content,
+                        ..
+                    } if there == at && changed == key => Some(content),
+                    _ => None,
+                });
+                let place = (cluster, namespace, *at);
+                put_back(run, place, key, (before, after), report).await?;
             }
             Event::Scaling { at, key, from, .. } => {
                 let back = events.iter().any(|event| {
@@ -620,11 +631,13 @@ async fn remove(
 }
 
 /// Gives an object the body that it had.
+///
+/// Somebody may have edited it since the run, which left it with the content `after`: the journal keeps what it was.
 async fn put_back(
-    cluster: &Cluster,
-    namespace: &str,
+    run: &Run,
+    (cluster, namespace, at): (&Cluster, &str, At),
     key: &ObjectKey,
-    before: &openshifter_objects::Object,
+    (before, after): (&Object, Option<&Value>),
     report: &mut Report,
 ) -> Result<(), MigrateError> {
     let failed = |source| MigrateError::Object {
@@ -648,6 +661,12 @@ async fn put_back(
         );
         return Ok(());
     }
+    run.journal.write(Event::PuttingBack {
+        at,
+        key: key.clone(),
+        now: live.clone(),
+    })?;
+    let edited = after.is_some_and(|after| !after.is_null() && *after != content(&live));
     let mut body = before.clone();
     body.value_mut()["metadata"]["resourceVersion"] =
         live.resource_version().unwrap_or_default().into();
@@ -660,5 +679,11 @@ async fn put_back(
         Action::Updated,
         Some("has its former content".to_owned()),
     );
+    if edited {
+        report.next.push(format!(
+            "{key} was changed after the run; what it was is in the last `putting-back` of {}",
+            run.journal.path().display()
+        ));
+    }
     Ok(())
 }

@@ -11,6 +11,7 @@ use openshifter_refactor::{Difference, Hold, compare_live, held_back, hold, wave
 
 use crate::import::Existing;
 use crate::journal::{At, Event};
+use crate::policy::content;
 use crate::report::Report;
 use crate::run::RUN_LABEL;
 use crate::{Action, MigrateError, Run};
@@ -337,6 +338,7 @@ async fn change(
         at: At::Target,
         key: key.clone(),
         resource_version: after.resource_version().unwrap_or_default().to_owned(),
+        content: content(&after),
     })?;
     let same = before.resource_version() == after.resource_version();
     Ok((

@@ -69,4 +69,24 @@ fn objects_that_exist_follow_the_choice_and_undo_takes_it_back() {
     assert_eq!(settings["data"], json!({"colour": "red", "more": "x"}));
     assert_eq!(before, target.picture());
     tool.run(&["undo", &run]).ended(3).says("undone already");
+
+    // An edit that came after the run is told of, and not lost.
+    import(&["--existing", "apply"]).ok();
+    let run = tool.last_run();
+    let edit = json!({"data": {"colour": "green"}}).to_string();
+    target.kubectl(&[
+        "patch",
+        "configmap",
+        "settings",
+        "--type=merge",
+        "-p",
+        &edit,
+    ]);
+    let undone = tool.run(&["undo", &run]).ok();
+    undone.says("ConfigMap/settings was changed after the run");
+    assert_eq!(before, target.picture());
+    let journal = tool.state().join("runs").join(&run).join("journal.jsonl");
+    let journal = std::fs::read_to_string(journal).expect("there is a journal");
+    let kept = journal.lines().find(|line| line.contains("putting-back"));
+    assert!(kept.is_some_and(|line| line.contains("green")), "{journal}");
 }

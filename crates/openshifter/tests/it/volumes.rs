@@ -257,12 +257,8 @@ fn a_claim_with_other_data_is_refused_and_backed_up_when_it_is_overwritten() {
     assert_eq!(charts(), 2);
     tool.run(&["runs", "--prune", "0s"]).ok();
     assert_eq!(charts(), 0);
-    let listed = tool.run(&["runs", "--output", "json"]).ok();
-    let runs: serde_json::Value = serde_json::from_str(&listed.stdout).expect("it is JSON");
-    let last = runs.as_array().and_then(|runs| runs.last());
-    let run = last.and_then(|run| run["run"].as_str()).expect("it ran");
-    tool.run(&["undo", run])
-        .ended(2)
+    tool.run(&["undo", &tool.last_run()])
+        .ended(1)
         .says("is not there any more");
 }
 
