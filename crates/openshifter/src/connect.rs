@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result};
 use fs_err as fs;
@@ -117,13 +118,6 @@ impl Login {
 /// A secret out of a file (`-` for stdin), else out of an environment variable.
 pub(crate) fn secret(file: Option<&PathBuf>, variable: &str) -> Result<Option<SecretString>> {
     let text = match file {
-        Some(path) if path == Path::new("-") => {
-            let mut text = String::new();
-            std::io::stdin()
-                .read_to_string(&mut text)
-                .context("reading stdin")?;
-            Some(text)
-        }
         Some(path) => Some(given_text(path)?),
         None => std::env::var(variable).ok(),
     };
@@ -135,7 +129,21 @@ pub(crate) fn given(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| Usage(error.to_string()).into())
 }
 
+/// The text of such a file, or of standard input (`-`), which can be given once.
 pub(crate) fn given_text(path: &Path) -> Result<String> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if path == Path::new("-") {
+        if TAKEN.swap(true, Ordering::Relaxed) {
+            return Err(
+                Usage("standard input (`-`) can be given for one thing only".to_owned()).into(),
+            );
+        }
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("reading stdin")?;
+        return Ok(text);
+    }
     String::from_utf8(given(path)?)
         .map_err(|_| Usage(format!("{} is not text", path.display())).into())
 }

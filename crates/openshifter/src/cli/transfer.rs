@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::cli::parse::{duration, pair};
 use crate::connect::{given_text, secret};
+use crate::exit::Usage;
 
 /// A part of a project.
 #[derive(Debug, Args)]
@@ -98,10 +99,10 @@ pub(crate) struct Helper {
 /// How the target is written.
 #[derive(Debug, Args)]
 pub(crate) struct Writing {
-    /// File with values over the chart's own; may be given more than once
+    /// File with values over the chart's own, `-` for standard input; may be given more than once
     #[arg(long, short = 'f', value_name = "FILE")]
     pub(crate) values: Vec<PathBuf>,
-    /// One value over the chart's own, as in helm; may be given more than once
+    /// One value over the chart's own, as in helm, but for secrets; may be given more than once
     #[arg(long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
     /// What happens to objects that exist at the target
@@ -224,12 +225,19 @@ impl Writing {
     fn overrides(&self) -> Result<Value> {
         let mut values = Value::Null;
         for path in &self.values {
-            let text = fs_err::read_to_string(path)?;
+            let text = given_text(path)?;
             let more: Value = openshifter_chart::from_yaml(&text)
                 .with_context(|| format!("reading {}", path.display()))?;
             merge(&mut values, more);
         }
         for text in &self.set {
+            if text.starts_with("secrets.") {
+                let (path, _) = text.split_once('=').unwrap_or((text, ""));
+                return Err(Usage(format!(
+                    "{path} is secret, and everybody on this machine sees arguments: put it in a file for --values, or give it there on standard input (`-`)"
+                ))
+                .into());
+            }
             openshifter_migrate::set_value(&mut values, text)?;
         }
         Ok(values)

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use openshifter_testing::run;
+
 use crate::support::{Service, Tool, World, fill, keep_secret, nothing_leaked, secrets_in_files};
 
 #[test]
@@ -68,6 +70,35 @@ fn a_secret_is_in_its_own_places_of_the_chart_and_nowhere_else() {
     assert_eq!(secrets_in_files(&tool.state(), &users), [""; 0]);
     assert_eq!(world.minishift.sessions(), 0);
     assert_eq!(world.production().sessions(), 0);
+}
+
+#[test]
+fn a_secret_value_is_given_on_standard_input_and_never_as_an_argument() {
+    let world = World::start();
+    let (shop, there) = world.pair("shop");
+    let tool = Tool::new(&world);
+    shop.create(&[json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "stringData": {"password": "old"},
+    })]);
+    tool.export("shop", "chart").ok();
+    let import = ["import", "chart", "--to", "production", "-n", "shop"];
+    let argument = ["--set", "secrets.database.data.password=bmV3"];
+    tool.run(&[&import[..], &argument].concat())
+        .ended(2)
+        .one_message()
+        .says("secrets.database.data.password is secret")
+        .says("--values");
+
+    let mut command = tool.command(&[&import[..], &["--values", "-"]].concat());
+    let values = json!({"secrets": {"database": {"data": {"password": "bmV3"}}}}).to_string();
+    run(&mut command, values.as_bytes());
+    let secret = there.must("secret", "database");
+    assert_eq!(secret["data"]["password"], "bmV3");
+
+    let twice = ["--values", "-", "--values", "-"];
+    tool.run(&[&import[..], &twice].concat())
+        .ended(2)
+        .says("standard input");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `openshifter v2 deploy`: a converted tree on a cluster, by one command that may be run again.
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -17,6 +17,7 @@ use super::usage as tree_usage;
 use crate::cli::{Names, To, duration};
 use crate::commands::Session;
 use crate::commands::steps::{Steps, usage};
+use crate::connect::given_text;
 use crate::exit::{Exit, Interrupted, Usage};
 use crate::printer::Printer;
 
@@ -146,7 +147,7 @@ impl Deploy {
     fn options(&self) -> Result<DeployOptions> {
         let values = match &self.values {
             None => Values::new(),
-            Some(path) => Values::parse(&text_of(path)?).map_err(tree_usage)?,
+            Some(path) => Values::parse(&given_text(path)?).map_err(tree_usage)?,
         };
         Ok(DeployOptions {
             manifests: self.choices.options(),
@@ -183,7 +184,7 @@ impl Deploy {
     async fn admin(&self) -> Result<Admin> {
         let terminal = std::io::stdin().is_terminal();
         let password = match &self.admin_password_file {
-            Some(path) => Some(text_of(path)?),
+            Some(path) => Some(given_text(path)?),
             None => std::env::var(PASSWORD).ok(),
         };
         let password =
@@ -248,13 +249,4 @@ fn ask_value(value: &MissingValue) -> Result<SecretString> {
         inquire::Text::new(&question).prompt()
     };
     Ok(answer.context("asking for values")?.into())
-}
-
-/// A file that was named on the command line, or stdin.
-fn text_of(path: &Path) -> Result<String> {
-    if path == Path::new("-") {
-        return std::io::read_to_string(std::io::stdin()).context("reading stdin");
-    }
-    let bytes = crate::connect::given(path)?;
-    String::from_utf8(bytes).map_err(|_| Usage(format!("{} is not text", path.display())).into())
 }

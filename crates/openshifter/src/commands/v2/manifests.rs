@@ -1,7 +1,6 @@
 //! `openshifter v2 manifests`: what a converted application needs of a cluster, as a chart, a Template or plain manifests.
 
 use std::fs::Permissions;
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +18,7 @@ use serde_json::{Value, json};
 use super::usage;
 use crate::cli::{Again, Names};
 use crate::commands::Session;
+use crate::connect::given_text;
 use crate::exit::{Exit, Usage};
 use crate::printer::Printer;
 
@@ -225,18 +225,7 @@ impl ManifestsOf {
     fn values(&self, manifests: &Manifests) -> Result<Values> {
         let mut values = match &self.values {
             None => Values::new(),
-            Some(file) => {
-                let text = if file == Path::new("-") {
-                    let mut text = String::new();
-                    std::io::stdin()
-                        .read_to_string(&mut text)
-                        .context("reading values from stdin")?;
-                    text
-                } else {
-                    fs_err::read_to_string(file)?
-                };
-                Values::parse(&text).map_err(usage)?
-            }
+            Some(file) => Values::parse(&given_text(file)?).map_err(usage)?,
         };
         let saved = match &self.save_values {
             Some(file) if file.symlink_metadata().is_ok() => fs_err::read_to_string(file)?,
