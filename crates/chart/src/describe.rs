@@ -90,6 +90,10 @@ impl Manifest {
                 Some(digest) if image.included => {
                     writeln!(out, ", {} bytes, {digest}", image.bytes)?;
                 }
+                Some(digest) if image.comes_along() => writeln!(
+                    out,
+                    ", not in the chart: its migration copies it straight from the source's registry, {digest}"
+                )?,
                 _ => writeln!(out)?,
             }
         }
@@ -118,6 +122,51 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_image_that_went_straight_is_said_not_to_be_in_the_chart() {
+        let image = |text: &str| {
+            serde_json::from_value(json!({"name": text, "origin": "o", "decision": "copy",
+            "digest": "sha256:00", "bytes": 7, "included": text == "a", "straightFrom": (text == "b").then_some("shop/b")}))
+        };
+        let manifest = Manifest {
+            format: 1,
+            chart: crate::ChartMeta::new("shop"),
+            totals: crate::Totals::default(),
+            objects: Vec::new(),
+            volumes: Vec::new(),
+            skipped: Vec::new(),
+            images: ["a", "b"].map(|name| image(name).unwrap()).into(),
+            left_out: Vec::new(),
+            unlisted: Vec::new(),
+            losses: Vec::new(),
+            files: Vec::new(),
+        };
+        let text = manifest.text();
+        let images = text
+            .lines()
+            .filter(|line| line.contains(": copy"))
+            .collect::<Vec<_>>();
+        insta::assert_snapshot!(images.join("\n"), @r"
+        a: copy, 7 bytes, sha256:00
+        b: copy, not in the chart: its migration copies it straight from the source's registry, sha256:00
+        ");
+        let readme = crate::readme::readme(&manifest, "shop");
+        let (_, images) = readme.split_once("\n## Images\n").unwrap();
+        let (_, images) = images.split_once("| --- | --- |").unwrap();
+        let (images, _) = images.split_once("\n## Objects").unwrap();
+        insta::assert_snapshot!(images.trim(), @r"
+        | a | sha256:00 |
+
+        ## Images that are not in the chart
+
+        The migration that wrote this chart copies them straight from the source's registry into the target's.
+
+        | name | digest |
+        | --- | --- |
+        | b | sha256:00 |
+        ");
+    }
 
     #[test]
     fn yaml_means_what_kubernetes_means() {

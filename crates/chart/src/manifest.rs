@@ -157,7 +157,12 @@ pub struct ImageRecord {
     /// Whether its bytes are in the chart.
     #[serde(default)]
     pub included: bool,
-    /// Bytes of its blobs, where they are in the chart.
+    /// The repository of the source that a migration copies it from, straight into the target's registry: its bytes are
+    /// not in the chart. `shop/web` of the cluster's own registry where it is [internal](Self::internal), else with its
+    /// host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub straight_from: Option<String>,
+    /// Bytes of its blobs, where they are copied.
     #[serde(default)]
     pub bytes: u64,
     /// Whether it was in the registry of the source's cluster, and nowhere else.
@@ -188,6 +193,14 @@ pub struct ImageRecord {
     /// Whether the registry of the image that takes its place may speak plain http, or show any certificate.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub insecure: bool,
+}
+
+impl ImageRecord {
+    /// Whether it is copied, in the chart or straight from the source's registry: the target has it when the application
+    /// starts there.
+    pub fn comes_along(&self) -> bool {
+        self.included || self.straight_from.is_some()
+    }
 }
 
 /// An object that takes an image by the name of an ImageStreamTag or ImageStreamImage.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::Manifest;
+use crate::{ImageRecord, Manifest};
 
 /// What is inside, and how to get it into a cluster with and without openshifter.
 pub(crate) fn readme(manifest: &Manifest, helm_name: &str) -> String {
@@ -54,25 +54,25 @@ pub(crate) fn readme(manifest: &Manifest, helm_name: &str) -> String {
             );
         }
     }
-    let included: Vec<_> = manifest
+    let (included, straight): (Vec<&ImageRecord>, Vec<&ImageRecord>) = manifest
         .images
         .iter()
-        .filter(|image| image.included)
-        .collect();
+        .filter(|image| image.comes_along())
+        .partition(|image| image.included);
     if !included.is_empty() {
         text.push_str(
             "\n## Images\n\n`data/images` is an OCI image layout. Without openshifter, each is pushed before its application starts, by its\n\
              name there:\n\n    skopeo copy oci:data/images:NAME docker://REGISTRY/NAMESPACE/STREAM:TAG\n\n\
              | name | digest |\n| --- | --- |\n",
         );
-        for image in included {
-            let _ = writeln!(
-                text,
-                "| {} | {} |",
-                cell(&image.name),
-                cell(image.digest.as_deref().unwrap_or_default())
-            );
-        }
+        rows(&mut text, &included);
+    }
+    if !straight.is_empty() {
+        text.push_str(
+            "\n## Images that are not in the chart\n\nThe migration that wrote this chart copies them straight from the source's registry into the target's.\n\n\
+             | name | digest |\n| --- | --- |\n",
+        );
+        rows(&mut text, &straight);
     }
     text.push_str("\n## Objects\n\n");
     for object in &manifest.objects {
@@ -109,6 +109,17 @@ pub(crate) fn readme(manifest: &Manifest, helm_name: &str) -> String {
         }
     }
     text
+}
+
+fn rows(text: &mut String, images: &[&ImageRecord]) {
+    for image in images {
+        let _ = writeln!(
+            text,
+            "| {} | {} |",
+            cell(&image.name),
+            cell(image.digest.as_deref().unwrap_or_default())
+        );
+    }
 }
 
 fn inline(text: &str) -> String {

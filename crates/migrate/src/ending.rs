@@ -29,11 +29,10 @@ pub(crate) fn ended(run: &Run, mut report: Report, result: Result<(), MigrateErr
 
 /// What can be done about a run that changed something and failed.
 fn ways_on(run: &Run, operation: &str) -> Vec<String> {
-    let deleted_source = run.journal.events().is_ok_and(|events| {
-        events
-            .iter()
-            .any(|event| matches!(event, Event::DeletedApplication { at: At::Source }))
-    });
+    let events = run.journal.events().unwrap_or_default();
+    let deleted_source = events
+        .iter()
+        .any(|event| matches!(event, Event::DeletedApplication { at: At::Source }));
     // Undo would remove what may be the last copy, and refuses.
     if deleted_source {
         return match operation {
@@ -45,10 +44,17 @@ fn ways_on(run: &Run, operation: &str) -> Vec<String> {
         "openshifter undo {} takes back what this run changed",
         run.id
     )];
-    if operation == "import" {
+    if came_to_import(&events) {
         ways.push(format!("openshifter resume {} goes on", run.id));
     }
     ways
+}
+
+/// Whether the import of a run began, be it a part of a migration: `resume` goes on with it.
+pub(crate) fn came_to_import(events: &[Event]) -> bool {
+    events
+        .iter()
+        .any(|event| matches!(event, Event::Begin { operation, .. } if operation == "import"))
 }
 
 fn note_end(run: &Run, report: &Report) {

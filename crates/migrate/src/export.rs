@@ -17,7 +17,7 @@ use openshifter_volumes::Allow;
 use crate::ending::ended;
 use crate::error::Failed;
 use crate::helper::{Helpers, candidates};
-use crate::images::{Landing, adapt, held_builds, not_worrying};
+use crate::images::{Landing, Onward, Straight, adapt, held_builds, not_worrying};
 use crate::journal::{At, Event};
 use crate::project::{ClaimState, Project, claim_state, definitions, side};
 use crate::quiesce::{self, Quiesced};
@@ -60,6 +60,8 @@ pub(crate) struct Role<'a> {
     /// The images as the plan has shown them, where an import of the chart follows at once: none may be missing then,
     /// nor be another one.
     pub(crate) planned: Option<&'a PlannedImages>,
+    /// Where the images go next.
+    pub(crate) onward: Option<Onward<'a>>,
 }
 
 /// What an export writes.
@@ -77,6 +79,8 @@ pub struct Exported {
     /// Its ledger.
     pub report: Report,
     pub(crate) quiesced: Quiesced,
+    /// Images that are not in the chart, on their way to the target.
+    pub(crate) straight: Option<Straight>,
 }
 
 /// Exports the application of a project.
@@ -94,6 +98,7 @@ pub async fn export(
         at: At::Source,
         stay_quiesced: false,
         planned: None,
+        onward: None,
     };
     export_as(run, source, namespace, options, form, role).await
 }
@@ -125,13 +130,21 @@ pub(crate) async fn export_as(
         ))
         .await;
     report.losses.extend(helpers.remove_all().await);
+    let (result, straight) = match result {
+        Ok(straight) => (Ok(()), straight),
+        Err(error) => (Err(error), None),
+    };
     let result = if result.is_err() || !role.stay_quiesced {
         let released = quiesce::release(run, source, namespace, role.at, &mut quiesced).await;
         result.and(released)
     } else {
         result
     };
-    ended(run, report, result).map(|report| Exported { report, quiesced })
+    ended(run, report, result).map(|report| Exported {
+        report,
+        quiesced,
+        straight,
+    })
 }
 
 #[expect(
@@ -148,7 +161,7 @@ async fn work(
     helpers: &Helpers<'_>,
     quiesced: &mut Quiesced,
     report: &mut Report,
-) -> Result<(), MigrateError> {
+) -> Result<Option<Straight>, MigrateError> {
     run.journal.write(Event::Begin {
         operation: "export".to_owned(),
         source: report.source.clone(),
@@ -208,7 +221,7 @@ async fn work(
         namespace,
         &with_images,
         &options.images,
-        role.planned,
+        role,
         report,
     )
     .await?;
@@ -366,7 +379,12 @@ async fn work(
     }
 
     images.take(run, builder.images_dir()).await?;
-    report.images.extend(images.records.iter().map(exported));
+    // What goes straight to the target is the import's to tell of.
+    let in_chart = images
+        .records
+        .iter()
+        .filter(|record| record.straight_from.is_none());
+    report.images.extend(in_chart.map(exported));
     run.progress.stage("writing the chart");
     let mut prepared: Vec<Object> = refactored
         .objects
@@ -411,7 +429,7 @@ async fn work(
             reason: None,
             changes: entry.changes,
         }));
-    Ok(())
+    Ok(images.into_straight())
 }
 
 /// The verdict of an export on an image.

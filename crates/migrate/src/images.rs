@@ -1,4 +1,5 @@
-//! The application's images: decided about, taken from their registries into the chart, and given to the target's.
+//! The application's images: decided about, taken from their registries into the chart, and given to the target's,
+//! or copied straight from one to the other.
 
 mod access;
 mod chosen;
@@ -9,6 +10,7 @@ mod lead;
 mod meter;
 mod place;
 mod plan;
+mod straight;
 mod take;
 
 pub use access::ImageOptions;
@@ -16,7 +18,8 @@ pub use plan::PlannedImages;
 
 pub(crate) use access::{OTHERWISE, hint};
 pub(crate) use chosen::chosen;
-pub(crate) use give::{image_of, look as look_at_target, streams};
+pub(crate) use give::{Goal, image_of, look as look_at_target, streams};
 pub(crate) use land::{Landing, not_worrying};
 pub(crate) use lead::{adapt, held_builds};
+pub(crate) use straight::{Onward, Straight};
 pub(crate) use take::look as look_at_source;

@@ -15,11 +15,11 @@ use crate::ending::ended;
 use crate::error::Ended;
 use crate::export::verify;
 use crate::helper::Helpers;
-use crate::images::Landing;
+use crate::images::{Goal, Landing, Straight};
 use crate::journal::{At, Event};
 use crate::project::side;
 use crate::quiesce::{self, Quiesced};
-use crate::undo::Remembered;
+use crate::resume::Remembered;
 use crate::{ImageOptions, MigrateError, Report, Run, VolumeAction, VolumeEntry};
 
 mod builds;
@@ -76,10 +76,12 @@ pub struct ImportOptions {
 }
 
 /// What a policy or `resume` knows besides.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Before {
     /// Where the data of claims that are overwritten is kept already.
     pub(crate) kept: Option<PathBuf>,
+    /// Images that are not in the chart, as they were found at the source.
+    pub(crate) straight: Option<Straight>,
 }
 
 impl Default for ImportOptions {
@@ -244,11 +246,15 @@ async fn work(
     let images = crate::images::look_at_target(
         run,
         chart,
-        target,
-        namespace,
-        there,
+        Goal {
+            target,
+            namespace,
+            there,
+            options: &options.images,
+            existing: options.existing,
+        },
         &landing,
-        (&options.images, options.existing),
+        before.straight.as_ref(),
     )
     .await?;
     let work = Work {
@@ -277,7 +283,8 @@ async fn work(
         source: None,
         target: report.target.clone(),
         chart: Some(origin.clone()),
-        options: serde_json::to_value(Remembered::new(origin, options)).unwrap_or_default(),
+        options: serde_json::to_value(Remembered::new(origin, options, before.straight.as_ref()))
+            .unwrap_or_default(),
     })?;
     crds::create(run, target, &prepared, report).await?;
     if !there {

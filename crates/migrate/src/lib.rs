@@ -23,6 +23,7 @@ mod prune;
 mod quiesce;
 mod ready;
 mod report;
+mod resume;
 mod run;
 mod state;
 mod survey;
@@ -51,8 +52,9 @@ pub use report::{
     Action, ImageAction, ImageEntry, ObjectEntry, Outcome, Report, Side, VolumeAction, VolumeEntry,
     Webhook,
 };
+pub use resume::{ResumeOptions, resume, resume_reads_source};
 pub use run::{HELPER_LABEL, RUN_LABEL, Run, RunId};
 pub use state::{Spool, StateDir};
 pub use survey::list_volume;
-pub use undo::{Ends, resume, undo, way_on};
+pub use undo::{Ends, undo, way_on};
 pub use values::{ValuesError, merge_values, set_value};

@@ -1,30 +1,23 @@
-//! Undo takes back exactly what a run did; resume goes on where an import stopped.
+//! Undo takes back exactly what a run did.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use openshifter_chart::VolumeHelper;
 use openshifter_cluster::{Cluster, Preconditions, Propagation};
 use openshifter_objects::{GroupKind, Object, ObjectKey};
-use openshifter_volumes::Allow;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::ending::ended;
+use crate::ending::{came_to_import, ended};
 use crate::error::{Ended, Failed};
 use crate::helper::{Helpers, candidates};
 use crate::images::image_of;
-use crate::import::{Before, Existing, ImportOptions, import_after, open_chart};
 use crate::journal::{At, Event};
 use crate::pods_going::{mounted, wait_gone};
 use crate::policy::content;
 use crate::project::inventory;
 use crate::run::RUN_LABEL;
 use crate::way_back::import_command;
-use crate::{
-    Action, ImageChoices, ImageOptions, MigrateError, Report, Run, Side, VolumeAction, VolumeEntry,
-    transfer,
-};
+use crate::{Action, MigrateError, Report, Run, Side, VolumeAction, VolumeEntry, transfer};
 
 /// What a run's journal says of its ends.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,137 +56,6 @@ impl Ends {
                 MigrateError::NotPossible(format!("nothing is known of a run {}", run.id))
             })
     }
-}
-
-/// What `resume` must know of an import. It lies in the run's own folder, which only its owner may read.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Remembered {
-    chart: PathBuf,
-    values: Value,
-    existing: String,
-    overwrite_data: bool,
-    #[serde(default)]
-    skip_volumes: BTreeSet<String>,
-    helper_image: Option<String>,
-    allow_crds: bool,
-    #[serde(default)]
-    allow_beyond_project: bool,
-    allow_links: bool,
-    allow_devices: bool,
-    #[serde(default)]
-    images: Vec<String>,
-    #[serde(default)]
-    registry: Option<String>,
-    #[serde(default)]
-    insecure_registries: BTreeSet<String>,
-}
-
-impl Remembered {
-    pub(crate) fn new(chart: PathBuf, options: &ImportOptions) -> Self {
-        Self {
-            chart,
-            values: options.values.clone(),
-            existing: match options.existing {
-                Existing::Fail => "fail",
-                Existing::Skip => "skip",
-                Existing::Apply => "apply",
-            }
-            .to_owned(),
-            overwrite_data: options.overwrite_data,
-            skip_volumes: options.skip_volumes.clone(),
-            helper_image: options.helper_image.clone(),
-            allow_crds: options.allow_crds,
-            allow_beyond_project: options.allow_beyond_project,
-            allow_links: options.allow.escaping_links,
-            allow_devices: options.allow.devices,
-            images: options.images.choices.texts(),
-            registry: options.images.registry.clone(),
-            insecure_registries: options.images.insecure.clone(),
-        }
-    }
-
-    fn options(&self) -> Result<ImportOptions, MigrateError> {
-        Ok(ImportOptions {
-            values: self.values.clone(),
-            existing: match self.existing.as_str() {
-                "skip" => Existing::Skip,
-                "apply" => Existing::Apply,
-                _ => Existing::Fail,
-            },
-            overwrite_data: self.overwrite_data,
-            skip_volumes: self.skip_volumes.clone(),
-            helper_image: self.helper_image.clone(),
-            allow_crds: self.allow_crds,
-            allow_beyond_project: self.allow_beyond_project,
-            allow: Allow {
-                escaping_links: self.allow_links,
-                devices: self.allow_devices,
-            },
-            images: ImageOptions {
-                choices: ImageChoices::parse(&self.images)?,
-                registry: self.registry.clone(),
-                insecure: self.insecure_registries.clone(),
-                // For which platforms images are copied was the export's.
-                ..ImageOptions::default()
-            },
-            ..ImportOptions::default()
-        })
-    }
-}
-
-/// Goes on with an import that stopped half-way.
-///
-/// # Errors
-/// When the run was no import, or the import fails again.
-pub async fn resume(run: &Run, target: &Cluster) -> Ended {
-    let fail = |error| refused(Report::new(run.id.clone(), "resume"), error);
-    let events = run.journal.events().map_err(|error| fail(error.into()))?;
-    let begun = events.iter().find_map(|event| match event {
-        Event::Begin {
-            operation,
-            target: Some(side),
-            options,
-            ..
-        } if operation == "import" => Some((side.namespace.clone(), options.clone())),
-        _ => None,
-    });
-    let Some((namespace, options)) = begun else {
-        return Err(fail(MigrateError::NotPossible(format!(
-            "run {} is no import that could go on; its report says what to do",
-            run.id
-        ))));
-    };
-    if events.iter().any(|event| matches!(event, Event::Undone)) {
-        return Err(fail(MigrateError::NotPossible(format!(
-            "run {} was undone",
-            run.id
-        ))));
-    }
-    let remembered: Remembered = serde_json::from_value(options).map_err(|error| {
-        fail(MigrateError::NotPossible(format!(
-            "the journal does not say what to import: {error}"
-        )))
-    })?;
-    let spool = run
-        .state
-        .spool()
-        .map_err(|source| fail(MigrateError::State { source }))?;
-    let mut options = remembered.options().map_err(fail)?;
-    let chart = open_chart(&remembered.chart, spool.path(), options.allow)
-        .await
-        .map_err(fail)?;
-    options.origin = Some(remembered.chart.clone());
-    // What was in a claim before this run touched it is in its backup; what is there now is this run's own.
-    let before = Before {
-        kept: events.iter().find_map(|event| match event {
-            Event::VolumeOverwriting { backup, .. } => Some(backup.clone()),
-            _ => None,
-        }),
-    };
-    let helpers = Helpers::new(run, target, &namespace, At::Target);
-    helpers.remove_left_behind().await.map_err(fail)?;
-    import_after(run, &chart, target, &namespace, &options, &before).await
 }
 
 /// Takes back what a run changed: removes what it created, gives back what it changed and scaled.
@@ -239,7 +101,7 @@ fn possible(run: &Run) -> Result<Vec<Event>, MigrateError> {
 }
 
 /// A refusal before anything was done: the run's own report and journal stay as they are.
-fn refused(mut report: Report, error: MigrateError) -> Box<Failed> {
+pub(crate) fn refused(mut report: Report, error: MigrateError) -> Box<Failed> {
     report.fail(error.chain(), false);
     report.next.extend(error.hint());
     Box::new(Failed { error, report })
@@ -548,7 +410,7 @@ pub fn way_on(run: &Run) -> Result<Option<String>, MigrateError> {
         Some(command) => command,
         // What a delete has removed nothing brings back.
         None if deleted => return Ok(None),
-        None if ends.operation == "import" => {
+        None if came_to_import(&events) => {
             format!(
                 "openshifter resume {id}, or openshifter undo {id}",
                 id = run.id

@@ -8,7 +8,7 @@ use openshifter_images::Decision;
 use super::ImageOptions;
 use crate::MigrateError;
 
-/// The images of a chart with the decisions that hold for this import. Those that are still to be copied are included.
+/// The images of a chart with the decisions that hold for this import. Those that are still to be copied come along.
 ///
 /// # Errors
 /// When a choice fits no image, or cannot be done with what the chart has.
@@ -36,7 +36,7 @@ pub(crate) fn chosen(
         .zip(&names)
         .map(|(record, names)| {
             let decided = choices.choose(names, |decision| match decision {
-                Decision::Copy => record.included,
+                Decision::Copy => record.comes_along(),
                 Decision::Rebuild => record.rebuildable,
                 Decision::External => !record.internal,
                 Decision::Map { .. } => true,
@@ -64,32 +64,33 @@ fn decide(record: &ImageRecord, decision: &Decision) -> Result<ImageRecord, Migr
         insecure: false,
         ..record.clone()
     };
+    // Any other decision than a copy.
+    let left = || ImageRecord {
+        included: false,
+        straight_from: None,
+        ..changed.clone()
+    };
     match decision {
-        Decision::Copy if record.included => Ok(changed),
+        Decision::Copy if record.comes_along() => Ok(changed),
         Decision::Copy => refuse(
             "it is not in the chart; export it again with `--images 'copy …'`, or map it to an image that the target can pull",
         ),
-        Decision::Rebuild if record.rebuildable => Ok(ImageRecord {
-            included: false,
-            ..changed
-        }),
+        Decision::Rebuild if record.rebuildable => Ok(left()),
         Decision::Rebuild => {
             refuse("no BuildConfig of the chart makes it from a source that the target can have")
         }
         Decision::External => Ok(ImageRecord {
-            included: false,
             to: record.to.clone().filter(|_| record.decision == "external"),
             insecure: record.insecure && record.decision == "external",
-            ..changed
+            ..left()
         }),
         Decision::Map { to } => Ok(ImageRecord {
-            included: false,
             to: Some(to.to_string()),
             tags: match &record.spare {
                 Some(spare) if record.tags.is_empty() => vec![spare.clone()],
                 _ => record.tags.clone(),
             },
-            ..changed
+            ..left()
         }),
     }
 }
@@ -117,6 +118,10 @@ mod tests {
             record("shop/web:1", true, false),
             record("shop/api:1", true, true),
             record("shop/gone:1", false, false),
+            ImageRecord {
+                straight_from: Some("shop/far".to_owned()),
+                ..record("shop/far:1", false, false)
+            },
         ];
         let options = ImageOptions {
             choices: Choices::parse(choices).unwrap(),
@@ -129,7 +134,7 @@ mod tests {
                     format!(
                         "{} {} {}",
                         record.decision,
-                        record.included,
+                        record.comes_along(),
                         record.to.as_deref().unwrap_or("-")
                     )
                 })
@@ -146,17 +151,19 @@ mod tests {
             shown(&["rebuild"]),
             shown(&["map shop/*:1=quay.io/me/*:2"]),
             shown(&["copy shop/gone:1"]),
+            shown(&["copy shop/far:1"]),
             shown(&["rebuild shop/web:1"]),
             shown(&["external other"]),
         ]
         .join("\n");
         insta::assert_snapshot!(all, @r"
-        copy true -, copy true -, copy false -
-        copy true -, rebuild false -, copy false -
-        map false quay.io/me/web:2, map false quay.io/me/api:2, map false quay.io/me/gone:2
+        copy true -, copy true -, copy false -, copy true -
+        copy true -, rebuild false -, copy false -, copy true -
+        map false quay.io/me/web:2, map false quay.io/me/api:2, map false quay.io/me/gone:2, map false quay.io/me/far:2
         image shop/gone:1: it is not in the chart; export it again with `--images 'copy …'`, or map it to an image that the target can pull
+        copy true -, copy true -, copy false -, copy true -
         image shop/web:1: no BuildConfig of the chart makes it from a source that the target can have
-        `--images external other` fits no image of the application; there are shop/web:1, shop/api:1, shop/gone:1
+        `--images external other` fits no image of the application; there are shop/web:1, shop/api:1, shop/gone:1, shop/far:1
         ");
     }
 }

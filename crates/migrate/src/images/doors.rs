@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    ClusterRegistry, Decision, ImagesError, Inventory, PlannedImage, Registry, Survey,
+    ClusterRegistry, Decision, ImagesError, Inventory, Platforms, Registry, Survey, Wanted,
 };
 use openshifter_objects::Object;
 
@@ -32,21 +32,23 @@ pub(super) async fn survey_all(
     planned: &mut PlannedImages,
 ) -> Looked {
     let exposed: Vec<String> = Inventory::of(objects).exposed.into_iter().collect();
-    let mut doors = Doors {
-        source,
-        namespace,
-        objects,
-        options,
-        exposed: exposed.clone(),
-        cluster: None,
-        others: BTreeMap::new(),
-    };
+    let mut doors = Doors::new(source, namespace, objects, options, exposed.clone());
     let (mut found, mut trouble) = (Vec::new(), Vec::new());
     for one in &mut planned.0 {
         if one.decision != Decision::Copy || one.problem.is_some() {
             continue;
         }
-        match doors.survey(one).await {
+        let image = &one.image;
+        let host = match (&image.internal, &image.reference) {
+            (None, Some(reference)) => Some(reference.registry()),
+            _ => None,
+        };
+        let repository = image.repository().unwrap_or_default();
+        let wanted = image.wanted();
+        match doors
+            .survey(host, repository, &wanted, &options.platforms)
+            .await
+        {
             Ok(survey) => {
                 one.image.digest.get_or_insert(survey.digest());
                 found.push((one.image.name.clone(), survey));
@@ -61,12 +63,12 @@ pub(super) async fn survey_all(
         found,
         trouble,
         exposed,
-        registry: doors.cluster.and_then(Result::ok),
+        registry: doors.into_registry(),
     }
 }
 
 /// Registries that images are read from, each opened when it is first asked for.
-struct Doors<'a> {
+pub(super) struct Doors<'a> {
     source: &'a Cluster,
     namespace: &'a str,
     objects: &'a [Object],
@@ -83,18 +85,46 @@ struct NoWay {
     reason: String,
 }
 
-impl Doors<'_> {
-    async fn survey(&mut self, planned: &PlannedImage) -> Result<Survey, ImagesError> {
-        let image = &planned.image;
-        let repository = image.repository().unwrap_or_default();
-        let registry = match (&image.internal, &image.reference) {
-            (None, Some(reference)) => self.other(reference.registry(), repository).await?,
-            _ => self.cluster().await?,
+impl<'a> Doors<'a> {
+    pub(super) fn new(
+        source: &'a Cluster,
+        namespace: &'a str,
+        objects: &'a [Object],
+        options: &'a ImageOptions,
+        exposed: Vec<String>,
+    ) -> Self {
+        Self {
+            source,
+            namespace,
+            objects,
+            options,
+            exposed,
+            cluster: None,
+            others: BTreeMap::new(),
+        }
+    }
+
+    /// Finds an image in a repository of another registry, or of the cluster's own where no host is named.
+    pub(super) async fn survey(
+        &mut self,
+        host: Option<&str>,
+        repository: &str,
+        wanted: &Wanted,
+        platforms: &Platforms,
+    ) -> Result<Survey, ImagesError> {
+        let registry = match host {
+            Some(host) => self.other(host, repository).await?,
+            None => self.cluster().await?,
         };
         registry
             .repository(repository)?
-            .survey(&image.wanted(), &self.options.platforms)
+            .survey(wanted, platforms)
             .await
+    }
+
+    /// The cluster's registry, where it was needed: the way to it is open for as long as this lives.
+    pub(super) fn into_registry(self) -> Option<ClusterRegistry> {
+        self.cluster.and_then(Result::ok)
     }
 
     async fn cluster(&mut self) -> Result<Registry, ImagesError> {

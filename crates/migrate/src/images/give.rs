@@ -1,4 +1,4 @@
-//! Copying images of a chart into the target's registry, and their tags.
+//! Copying images into the target's registry, from the chart or straight from the source's registry, and their tags.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use openshifter_images::{ClusterRegistry, CopyOptions, Layout, Platforms, Survey
 use openshifter_objects::{GroupKind, Object, ObjectKey, counted};
 
 use super::meter::Meter;
-use super::{ImageOptions, Landing};
+use super::{ImageOptions, Landing, Straight};
 use crate::import::Existing;
 use crate::journal::Event;
 use crate::report::{ImageAction, ImageEntry, Report};
@@ -27,7 +27,7 @@ pub(crate) struct Giving {
     registry: Option<ClusterRegistry>,
 }
 
-struct Gift {
+pub(super) struct Gift {
     record: ImageRecord,
     survey: Survey,
     /// Tags that do not lead to the image yet, each with the image that it leads to now.
@@ -40,150 +40,229 @@ pub(crate) fn streams() -> GroupKind {
     GroupKind::new("image.openshift.io", "ImageStream")
 }
 
-/// Looks whether the chart's images can be given to the target. Changes nothing.
+/// Where images are to go.
+#[derive(Clone, Copy)]
+pub(crate) struct Goal<'a> {
+    pub(crate) target: &'a Cluster,
+    pub(crate) namespace: &'a str,
+    /// Whether the project is there.
+    pub(crate) there: bool,
+    pub(crate) options: &'a ImageOptions,
+    pub(crate) existing: Existing,
+}
+
+/// Looks whether the images that are to be copied can be given to the target. Changes nothing.
 ///
 /// # Errors
-/// When an image of the chart is missing or damaged, the target's registry cannot be reached, this user may not push
-/// into the project, or a tag there leads to another image and may not be changed.
+/// When an image is neither in the chart nor `straight` at hand nor at the target, or is damaged, the target's registry
+/// cannot be reached, this user may not push into the project, or a tag there leads to another image and may not be
+/// changed.
 pub(crate) async fn look(
     run: &Run,
     chart: &Chart,
-    target: &Cluster,
-    namespace: &str,
-    there: bool,
+    goal: Goal<'_>,
     landing: &Landing,
-    options: (&ImageOptions, Existing),
+    straight: Option<&Straight>,
 ) -> Result<Giving, MigrateError> {
-    let (options, existing) = options;
     let mut giving = Giving {
         records: landing.records.clone(),
         gifts: Vec::new(),
         registry: None,
     };
-    not_had(target, namespace, there, &landing.records).await?;
-    let included: Vec<&ImageRecord> = landing
-        .records
-        .iter()
-        .filter(|record| record.included && record.decision == "copy")
-        .collect();
-    if included.is_empty() {
+    let copied = landing.records.iter().filter(|one| one.decision == "copy");
+    let (had, others): (Vec<_>, Vec<_>) = copied.partition(|record| {
+        record.included || straight.is_some_and(|found| found.survey(&record.name).is_some())
+    });
+    let missing = goal.lacks(others).await?;
+    if !missing.is_empty() {
+        return Err(MigrateError::NotPossible(not_had(&missing)));
+    }
+    if had.is_empty() {
         return Ok(giving);
     }
     run.progress
-        .stage("looking at the chart's images and the target's registry");
+        .stage("looking at the images and the target's registry");
     // What the chart lacks is found before anybody is asked.
-    let layout = Layout::open(chart.images_dir()).await?;
+    let layout = match had.iter().any(|record| record.included) {
+        true => Some(Layout::open(chart.images_dir()).await?),
+        false => None,
+    };
     let mut surveys = Vec::new();
-    for record in included {
-        let survey = layout.survey(&record.name, &Platforms::All).await?;
+    for record in had {
+        let found = straight.and_then(|found| found.survey(&record.name));
+        let survey = match (&layout, found) {
+            (Some(layout), _) if record.included => {
+                layout.survey(&record.name, &Platforms::All).await?
+            }
+            (_, Some(found)) => found.clone(),
+            (_, None) => continue,
+        };
         let digest = survey.digest().to_string();
         if record.digest.as_deref() != Some(&digest) {
             return Err(MigrateError::NotPossible(format!(
-                "image {} has the digest {digest} in the chart's layout, and {} in its ledger",
+                "image {} has the digest {digest} where it is copied from, and {} in the chart's ledger",
                 record.name,
                 record.digest.as_deref().unwrap_or("none")
             )));
         }
         surveys.push((record, survey));
     }
-    if target.discovery().await?.find(&streams()).is_none() {
-        return Err(MigrateError::NotPossible(format!(
-            "the chart holds {}, and {} has no image streams to put them into; map them to images that it can pull: `--images 'map OLD=NEW'`",
-            counted(surveys.len(), "image"),
-            target.name()
-        )));
-    }
-    // Whose token it is, the registry says.
-    if there && options.token.is_none() && !may_push(target, namespace).await {
-        return Err(MigrateError::NotPossible(format!(
-            "this user may not push images into {namespace} of {}: ask for the role `edit` or `system:image-builder` there, or decide otherwise about the images with `--images`",
-            target.name()
-        )));
-    }
-    let mut live: BTreeMap<&str, Option<Object>> = BTreeMap::new();
-    for tag in surveys.iter().flat_map(|(record, _)| &record.tags) {
-        if there && !live.contains_key(tag.stream.as_str()) {
-            let found = target.get(&streams(), Some(namespace), &tag.stream).await?;
-            live.insert(&tag.stream, found);
-        }
-    }
-    for (record, survey) in surveys {
-        let digest = survey.digest().to_string();
-        let now = |tag: &ImageTag| {
-            let stream = live.get(tag.stream.as_str())?.as_ref()?;
-            image_of(stream, &tag.tag).map(str::to_owned)
-        };
-        let other = record
-            .tags
-            .iter()
-            .find(|tag| now(tag).is_some_and(|image| image != digest));
-        if let (Some(tag), Existing::Fail) = (other, existing) {
-            return Err(MigrateError::Exists {
-                count: 1,
-                first: ObjectKey {
-                    kind: streams(),
-                    name: tag.stream.clone(),
-                },
-                field: format!("tag {}", tag.tag),
-                namespace: namespace.to_owned(),
-            });
-        }
-        giving.gifts.push(Gift {
-            tags: record
-                .tags
-                .iter()
-                .map(|tag| (tag.clone(), now(tag)))
-                .filter(|(_, now)| now.as_deref() != Some(&digest))
-                .collect(),
-            skipped: other.is_some() && existing == Existing::Skip,
-            record: record.clone(),
-            survey,
-        });
-    }
-    if giving.gifts.iter().any(Gift::is_pushed) {
-        let readable = there.then_some(namespace);
-        let registry = options
-            .cluster_registry(target, readable, Vec::new())
-            .await?;
-        giving.registry = Some(registry);
-    }
+    giving.gifts = goal.gifts(surveys, false).await?;
+    giving.registry = goal.registry(&giving.gifts).await?;
     Ok(giving)
 }
 
-/// Refuses an import whose chart lacks an image that was to come along, unless the target has that very image.
-async fn not_had(
-    target: &Cluster,
-    namespace: &str,
-    there: bool,
-    records: &[ImageRecord],
-) -> Result<(), MigrateError> {
-    let mut missing = Vec::new();
-    for record in records {
-        if record.decision != "copy" || record.included {
-            continue;
+impl Goal<'_> {
+    /// What is to be done for each image that can be copied. What is there counts, unless it `goes` before.
+    pub(super) async fn gifts(
+        &self,
+        surveys: Vec<(&ImageRecord, Survey)>,
+        goes: bool,
+    ) -> Result<Vec<Gift>, MigrateError> {
+        let Self {
+            target,
+            namespace,
+            there,
+            options,
+            existing,
+        } = *self;
+        if target.discovery().await?.find(&streams()).is_none() {
+            return Err(MigrateError::NotPossible(format!(
+                "{} would be copied, and {} has no image streams to put them into; map them to images that it can pull: `--images 'map OLD=NEW'`",
+                counted(surveys.len(), "image"),
+                target.name()
+            )));
         }
-        let mut known = there && record.digest.is_some() && !record.tags.is_empty();
-        for tag in &record.tags {
-            known = known && {
-                let live = target.get(&streams(), Some(namespace), &tag.stream).await;
-                let live = match live {
-                    Err(error) if error.is_unknown_kind() => None,
-                    other => other?,
-                };
-                live.is_some_and(|live| image_of(&live, &tag.tag) == record.digest.as_deref())
+        // Whose token it is, the registry says.
+        if there && options.token.is_none() && !may_push(target, namespace).await {
+            return Err(MigrateError::NotPossible(format!(
+                "this user may not push images into {namespace} of {}: ask for the role `edit` or `system:image-builder` there, or decide otherwise about the images with `--images`",
+                target.name()
+            )));
+        }
+        let mut live: BTreeMap<&str, Option<Object>> = BTreeMap::new();
+        for tag in surveys.iter().flat_map(|(record, _)| &record.tags) {
+            if there && !goes && !live.contains_key(tag.stream.as_str()) {
+                let found = target.get(&streams(), Some(namespace), &tag.stream).await?;
+                live.insert(&tag.stream, found);
+            }
+        }
+        let mut gifts = Vec::new();
+        for (record, survey) in surveys {
+            let digest = survey.digest().to_string();
+            let now = |tag: &ImageTag| {
+                let stream = live.get(tag.stream.as_str())?.as_ref()?;
+                image_of(stream, &tag.tag).map(str::to_owned)
             };
+            let other = record
+                .tags
+                .iter()
+                .find(|tag| now(tag).is_some_and(|image| image != digest));
+            if let (Some(tag), Existing::Fail) = (other, existing) {
+                return Err(MigrateError::Exists {
+                    count: 1,
+                    first: ObjectKey {
+                        kind: streams(),
+                        name: tag.stream.clone(),
+                    },
+                    field: format!("tag {}", tag.tag),
+                    namespace: namespace.to_owned(),
+                });
+            }
+            gifts.push(Gift {
+                tags: record
+                    .tags
+                    .iter()
+                    .map(|tag| (tag.clone(), now(tag)))
+                    .filter(|(_, now)| now.as_deref() != Some(&digest))
+                    .collect(),
+                skipped: other.is_some() && existing == Existing::Skip,
+                record: record.clone(),
+                survey,
+            });
         }
-        if !known {
-            missing.push(record.name.as_str());
+        Ok(gifts)
+    }
+
+    /// The registry of the target, where something is to be pushed.
+    pub(super) async fn registry(
+        &self,
+        gifts: &[Gift],
+    ) -> Result<Option<ClusterRegistry>, MigrateError> {
+        if !gifts.iter().any(Gift::is_pushed) {
+            return Ok(None);
         }
+        let readable = self.there.then_some(self.namespace);
+        let registry = self
+            .options
+            .cluster_registry(self.target, readable, Vec::new())
+            .await?;
+        Ok(Some(registry))
     }
-    match missing.first() {
-        None => Ok(()),
-        Some(first) => Err(MigrateError::NotPossible(format!(
-            "the chart was to hold the image {}, and could not get it at the export; export again, or decide otherwise: `--images 'external {first}'`, `--images 'map {first}=NEW'`",
-            missing.join(", ")
-        ))),
+
+    /// Those of the images whose tags at the target do not lead to these very images already.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub(crate) async fn lacks<'r>(
+        &self,
+        records: Vec<&'r ImageRecord>,
+    ) -> Result<Vec<&'r ImageRecord>, MigrateError> {
+        let mut missing = Vec::new();
+        for record in records {
+            let mut known = self.there && record.digest.is_some() && !record.tags.is_empty();
+            for tag in &record.tags {
+                known = known && {
+                    let live = self
+                        .target
+                        .get(&streams(), Some(self.namespace), &tag.stream)
+                        .await;
+                    let live = match live {
+                        Err(error) if error.is_unknown_kind() => None,
+                        other => other?,
+                    };
+                    live.is_some_and(|live| image_of(&live, &tag.tag) == record.digest.as_deref())
+                };
+            }
+            if !known {
+                missing.push(record);
+            }
+        }
+        Ok(missing)
     }
+}
+
+/// What is said of images that nobody has for the target.
+fn not_had(records: &[&ImageRecord]) -> String {
+    let (straight, missed): (Vec<&str>, Vec<&str>) = (
+        names(records, ImageRecord::comes_along),
+        names(records, |record| !record.comes_along()),
+    );
+    let otherwise = |names: &[&str]| {
+        let first = names.first()?;
+        Some(format!(
+            "export again, or decide otherwise: `--images 'external {first}'`, `--images 'map {first}=NEW'`"
+        ))
+    };
+    let missed = otherwise(&missed).map(|otherwise| {
+        format!(
+            "the chart was to hold the image {}, and could not get it at the export; {otherwise}",
+            missed.join(", ")
+        )
+    });
+    let straight = otherwise(&straight).map(|otherwise| {
+        format!(
+            "the chart does not hold {}: its migration copies images straight from the source's registry; go on with that run by `openshifter resume`, {otherwise}",
+            straight.join(", ")
+        )
+    });
+    let texts: Vec<String> = missed.into_iter().chain(straight).collect();
+    texts.join("; ")
+}
+
+fn names<'a>(records: &[&'a ImageRecord], which: impl Fn(&ImageRecord) -> bool) -> Vec<&'a str> {
+    let records = records.iter().filter(|record| which(record));
+    records.map(|record| record.name.as_str()).collect()
 }
 
 /// Whether this user may push. Where the cluster does not say, the push itself will.
@@ -257,8 +336,10 @@ impl Giving {
     /// What becomes of the images that are not copied. Those that are built report themselves.
     fn others(&self, report: &mut Report) {
         for record in &self.records {
+            let is_this = |gift: &Gift| gift.record.name == record.name;
             let action = match record.decision.as_str() {
-                "copy" if record.included => continue,
+                "copy" if self.gifts.iter().any(is_this) => continue,
+                "copy" if record.comes_along() => ImageAction::Unchanged,
                 "copy" => ImageAction::Missing,
                 "rebuild" if report.dry_run => ImageAction::Built,
                 "rebuild" => continue,
@@ -312,8 +393,10 @@ impl Gift {
             (false, false) => ImageAction::Unchanged,
             (false, true) => ImageAction::Pushed,
         };
+        let straight = self.record.straight_from.is_some() && action == ImageAction::Pushed;
         ImageEntry {
             bytes: self.survey.size(),
+            detail: straight.then(|| "straight from the source's registry".to_owned()),
             ..ImageEntry::of(&self.record, action)
         }
     }
@@ -331,5 +414,31 @@ impl Gift {
             })
             .await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_is_named_with_what_to_do() {
+        let record = |name: &str, straight_from: Option<&str>| ImageRecord {
+            name: name.to_owned(),
+            straight_from: straight_from.map(str::to_owned),
+            ..ImageRecord::default()
+        };
+        let records = [
+            record("shop/web:1", Some("shop/web")),
+            record("shop/gone:1", None),
+            record("shop/api:1", Some("shop/api")),
+        ];
+        let all: Vec<&ImageRecord> = records.iter().collect();
+        insta::assert_snapshot!(not_had(&all).replace("; ", ";\n"), @r"
+        the chart was to hold the image shop/gone:1, and could not get it at the export;
+        export again, or decide otherwise: `--images 'external shop/gone:1'`, `--images 'map shop/gone:1=NEW'`;
+        the chart does not hold shop/web:1, shop/api:1: its migration copies images straight from the source's registry;
+        go on with that run by `openshifter resume`, export again, or decide otherwise: `--images 'external shop/web:1'`, `--images 'map shop/web:1=NEW'`
+        ");
     }
 }

@@ -91,7 +91,7 @@ impl Landing {
         let host = self.host.as_ref()?;
         let tag = record.tags.first()?;
         match record.decision.as_str() {
-            "copy" if record.included => Some(format!(
+            "copy" if record.comes_along() => Some(format!(
                 "{host}/{namespace}/{}@{}",
                 tag.stream,
                 record.digest.as_deref()?
@@ -167,7 +167,7 @@ fn at_path<'a>(values: &'a mut Value, knob: &Knob) -> Option<&'a mut Value> {
 /// Takes away what refactoring said of images that come along, are built, or have others in their place.
 pub(crate) fn not_worrying(findings: &mut Vec<Finding>, records: &[ImageRecord]) {
     let settled = |record: &&ImageRecord| {
-        record.included || record.to.is_some() || record.decision == "rebuild"
+        record.comes_along() || record.to.is_some() || record.decision == "rebuild"
     };
     findings.retain(|finding| {
         let of_object: Vec<&ImageRecord> = match finding.rule.as_str() {

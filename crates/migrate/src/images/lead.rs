@@ -25,7 +25,7 @@ pub(crate) fn held_builds(records: &[ImageRecord]) -> BTreeSet<String> {
     records
         .iter()
         .filter(|record| match record.decision.as_str() {
-            "copy" => record.included,
+            "copy" => record.comes_along(),
             "map" | "external" => true,
             _ => false,
         })
@@ -84,7 +84,7 @@ fn is_stream(object: &Object, name: &str) -> bool {
 }
 
 fn is_copied(record: &ImageRecord) -> bool {
-    record.decision == "copy" && record.included
+    record.decision == "copy" && record.comes_along()
 }
 
 fn lead_to(stream: &mut Object, tag: &str, to: &str, insecure: bool) {

@@ -1,4 +1,4 @@
-//! Copying those images into the chart that are to come along.
+//! The images that are to come along: looked for at the source, and copied into the chart unless they go straight.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use openshifter_chart::{ImageFollower, ImagePlace, ImageRecord};
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    ClusterRegistry, CopyOptions, Decision, Image, ImagesError, Layout, Origin, PlannedImage,
-    Survey, UseKind, pull_to_layout,
+    CopyOptions, Decision, Image, ImagesError, Layout, Origin, PlannedImage, Survey, UseKind,
+    pull_to_layout,
 };
 use openshifter_objects::{Object, counted};
 
@@ -16,7 +16,9 @@ use super::doors::survey_all;
 use super::land::not_copied;
 use super::meter::Meter;
 use super::place::{Places, made_by};
+use super::straight::{Straight, place_of};
 use super::{ImageOptions, PlannedImages};
+use crate::export::Role;
 use crate::{MigrateError, Report, Run};
 
 /// The images of an application; those that are copied are found in their registries, and nothing stands against it.
@@ -25,26 +27,29 @@ pub(crate) struct Images {
     pub(crate) records: Vec<ImageRecord>,
     /// ImageStreams that images of elsewhere are put into, as objects of the source.
     pub(crate) streams: Vec<Object>,
-    /// What is copied, by the image's name.
-    found: Vec<(String, Survey)>,
-    /// Open for as long as images are read.
-    _registry: Option<ClusterRegistry>,
+    /// What is copied.
+    found: Straight,
+    /// Whether that goes straight to the target, and not into the chart.
+    straight: bool,
 }
 
 /// Decides what becomes of each image, and looks whether those that are to be copied can be had. Changes nothing.
 ///
 /// # Errors
 /// When what was chosen by name cannot be done. What is copied by default and cannot be had is a loss of the report, and
-/// an error in a migration whose plan has `shown` the images: an application is not started without them, nor with others.
+/// an error in a migration whose plan has shown the images: an application is not started without them, nor with others,
+/// nor is anything read of it when the target does not take them.
 pub(crate) async fn look(
     run: &Run,
     source: &Cluster,
     namespace: &str,
     objects: &[Object],
     options: &ImageOptions,
-    shown: Option<&PlannedImages>,
+    role: Role<'_>,
     report: &mut Report,
 ) -> Result<Images, MigrateError> {
+    let shown = role.planned;
+    let straight = role.onward.is_some_and(|onward| onward.straight);
     let mut planned = PlannedImages::of(objects, &options.choices)?;
     if planned.0.iter().any(|one| one.decision == Decision::Copy) {
         run.progress.stage("looking at the images");
@@ -110,7 +115,10 @@ pub(crate) async fn look(
     let records: Vec<ImageRecord> = planned
         .0
         .iter()
-        .map(|one| record(one, &found, &exposed, (namespace, options), &mut places))
+        .map(|one| {
+            let of = (namespace, options, straight);
+            record(one, &found, &exposed, of, &mut places)
+        })
         .collect();
     for left in records
         .iter()
@@ -123,28 +131,36 @@ pub(crate) async fn look(
             ));
         }
     }
-    Ok(Images {
+    let images = Images {
         records,
         streams: places.streams()?,
-        found,
-        _registry: looked.registry,
-    })
+        found: Straight {
+            found,
+            registry: options.registry.clone(),
+            _open: looked.registry,
+        },
+        straight,
+    };
+    if let Some(onward) = role.onward {
+        onward.check(run, &images.records, &images.found).await?;
+    }
+    Ok(images)
 }
 
 /// Images that stand against the run, all of them.
 #[derive(Default)]
-struct Refused {
+pub(super) struct Refused {
     first: Option<ImagesError>,
     texts: Vec<String>,
 }
 
 impl Refused {
-    fn add(&mut self, name: &str, problem: &str, error: Option<ImagesError>) {
+    pub(super) fn add(&mut self, name: &str, problem: &str, error: Option<ImagesError>) {
         self.texts.push(format!("image {name}: {problem}"));
         self.first = self.first.take().or(error);
     }
 
-    fn or_none(self) -> Result<(), MigrateError> {
+    pub(super) fn or_none(self) -> Result<(), MigrateError> {
         let text = self.texts.join("; ");
         match (self.first, text.is_empty()) {
             (_, true) => Ok(()),
@@ -161,10 +177,10 @@ fn record(
     planned: &PlannedImage,
     found: &[(String, Survey)],
     exposed: &[String],
-    of: (&str, &ImageOptions),
+    of: (&str, &ImageOptions, bool),
     places: &mut Places<'_>,
 ) -> ImageRecord {
-    let (namespace, options) = of;
+    let (namespace, options, straight) = of;
     let image = &planned.image;
     let survey = found
         .iter()
@@ -206,7 +222,8 @@ fn record(
         decision: planned.decision.word().to_owned(),
         to,
         digest: digest.map(|digest| digest.to_string()),
-        included: survey.is_some(),
+        included: survey.is_some() && !straight,
+        straight_from: survey.filter(|_| straight).and_then(|_| place_of(image)),
         bytes: survey.map_or(0, Survey::size),
         internal: image.internal.is_some(),
         tags,
@@ -248,23 +265,29 @@ fn followers(image: &Image, namespace: &str) -> Vec<ImageFollower> {
 }
 
 impl Images {
-    /// Copies what is to be copied into an image layout.
+    /// Copies what is to be copied into an image layout, unless it goes straight to the target.
     ///
     /// # Errors
     /// When a registry fails on the way, or the disk is full.
     pub(crate) async fn take(&self, run: &Run, folder: PathBuf) -> Result<(), MigrateError> {
-        if self.found.is_empty() {
+        let found = &self.found.found;
+        if found.is_empty() || self.straight {
             return Ok(());
         }
         run.progress
-            .stage(&format!("copying {}", counted(self.found.len(), "image")));
+            .stage(&format!("copying {}", counted(found.len(), "image")));
         let layout = Layout::create(folder).await?;
         let options = CopyOptions::default();
-        for (index, (name, survey)) in self.found.iter().enumerate() {
+        for (index, (name, survey)) in found.iter().enumerate() {
             let meter = Arc::new(Meter::new(&run.progress, name, survey.size()));
             pull_to_layout(survey, &layout, name, &options.clone().progress(meter)).await?;
-            run.progress.count(index + 1, self.found.len());
+            run.progress.count(index + 1, found.len());
         }
         Ok(())
+    }
+
+    /// What goes straight to the target.
+    pub(crate) fn into_straight(self) -> Option<Straight> {
+        (self.straight && !self.found.found.is_empty()).then_some(self.found)
     }
 }

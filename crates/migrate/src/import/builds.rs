@@ -186,7 +186,7 @@ pub(crate) async fn run(
         }
         // That it is missing is known where the chart says what became of it.
         let said = images.iter().any(|image| {
-            !image.included && image.tags.iter().any(|known| known.to_string() == tag)
+            !image.comes_along() && image.tags.iter().any(|known| known.to_string() == tag)
         }) && !report.losses.is_empty();
         if source_of(config).is_none() {
             if !said {

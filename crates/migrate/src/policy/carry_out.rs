@@ -11,6 +11,7 @@ use crate::delete::{DeletePlan, carry_out, plan_with_objects};
 use crate::ending::ended;
 use crate::error::{Ended, Failed};
 use crate::export::{Role, export_as, verify};
+use crate::images::Onward;
 use crate::import::{Before, ImportOptions, import_after};
 use crate::journal::{At, Event};
 use crate::project::side;
@@ -132,13 +133,13 @@ struct Keep {
 impl Work<'_> {
     async fn carry_out(&self, report: &mut Report, state: &mut State) -> Result<(), MigrateError> {
         let Self { run, options, .. } = *self;
-        let chart = self.export(report, state).await?;
+        let mut before = Before::default();
+        let chart = self.export(report, state, &mut before).await?;
         let mut import_options = options.import.clone();
         // Asked for with the export, and known.
         import_options
             .skip_volumes
             .clone_from(&options.export.skip_volumes);
-        let mut before = Before::default();
         match (options.policy, self.plan.in_place) {
             (Policy::Copy, _) => self.import(&chart, &import_options, &before, report).await,
             (Policy::Move, false) => {
@@ -216,7 +217,26 @@ impl Work<'_> {
         import_command(chart, &side(self.target, self.target_namespace))
     }
 
-    async fn export(&self, report: &mut Report, state: &mut State) -> Result<Chart, MigrateError> {
+    /// Where the images go after the export. In place they are deleted meanwhile, and a chart that was asked for has
+    /// them, too.
+    fn onward(&self) -> Option<Onward<'_>> {
+        let import = &self.options.import;
+        (!self.plan.in_place).then_some(Onward {
+            target: self.target,
+            namespace: self.target_namespace,
+            options: &import.images,
+            existing: import.existing,
+            replaces: self.options.policy == Policy::PingPong && self.plan.deletes.is_some(),
+            straight: self.options.keep_chart.is_none(),
+        })
+    }
+
+    async fn export(
+        &self,
+        report: &mut Report,
+        state: &mut State,
+        before: &mut Before,
+    ) -> Result<Chart, MigrateError> {
         let Self { run, options, .. } = *self;
         let (path, ours) = match &options.keep_chart {
             Some(path) => (path.clone(), false),
@@ -240,6 +260,7 @@ impl Work<'_> {
             at: At::Source,
             stay_quiesced: options.policy == Policy::Move,
             planned: Some(&self.plan.images),
+            onward: self.onward(),
         };
         let exported = match export_as(
             run,
@@ -255,6 +276,7 @@ impl Work<'_> {
             Err(failed) => return Err(take(report, *failed)),
         };
         state.quiesced = exported.quiesced;
+        before.straight = exported.straight;
         state.keep = Some(Keep {
             path: path.clone(),
             ours,
@@ -360,6 +382,7 @@ impl Work<'_> {
             at: At::Target,
             stay_quiesced: true,
             planned: None,
+            onward: None,
         };
         match export_as(
             self.run,

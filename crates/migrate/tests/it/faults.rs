@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use openshifter_cluster::{Access, Cluster, Credentials};
 use openshifter_migrate::{
-    ExportOptions, ImportOptions, MigrateOptions, Policy, Run, delete, import, migrate,
-    plan_delete, plan_policy, resume, undo,
+    ExportOptions, ImportOptions, MigrateOptions, Policy, ResumeOptions, Run, delete, import,
+    migrate, plan_delete, plan_policy, resume, undo,
 };
 use openshifter_objects::GroupKind;
 use openshifter_testing::Relay;
@@ -84,7 +84,7 @@ async fn an_import_whose_upload_is_torn_is_undone_or_resumed() {
     assert!(names(&target, "live", APPLICATION).await.is_empty());
 
     let report = torn().await;
-    let resumed = resume(&home.again(&report), &target).await;
+    let resumed = resume(&home.again(&report), &target, &ResumeOptions::default()).await;
     let resumed = resumed.unwrap_or_else(|failed| panic!("{}", failed.report.text()));
     assert_eq!(resumed.exit_status(), 0, "{}", resumed.text());
     assert_eq!(production.entries("live").await, ["first"]);
@@ -130,7 +130,12 @@ async fn a_login_that_ends_half_way_is_made_anew_and_a_token_is_asked_for() {
     drop(run);
 
     let target = connect(&minishift).await;
-    let resumed = resume(&home.again(&failed.report), &target).await;
+    let resumed = resume(
+        &home.again(&failed.report),
+        &target,
+        &ResumeOptions::default(),
+    )
+    .await;
     let resumed = resumed.unwrap_or_else(|failed| panic!("{}", failed.report.text()));
     assert_eq!(resumed.exit_status(), 0, "{}", resumed.text());
     assert_eq!(minishift.entries("live").await, ["first"]);

@@ -20,7 +20,9 @@ pub(crate) use serving::{Client, Demo, Devcluster, Serve};
 pub(crate) use steps::{
     At, Build, Cp, Exec, Expose, Logs, PortForward, Rsh, Scale, SetVolume, StartBuild, VolumeKind,
 };
-pub(crate) use transfer::{Allow, Helper, Images, Only, Reading, Writing, in_volumes};
+pub(crate) use transfer::{
+    Allow, FromRegistries, Helper, Images, Only, Reading, ToRegistry, Writing, in_volumes,
+};
 
 /// The name under which the embedded cluster's pods call this program.
 pub(crate) const AGENT: &str = "devcluster-agent";

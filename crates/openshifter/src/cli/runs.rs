@@ -6,7 +6,7 @@ use clap::Args;
 use openshifter_migrate::RunId;
 
 use crate::cli::parse::duration;
-use crate::cli::{Again, Names};
+use crate::cli::{Again, FromRegistries, Names, ToRegistry};
 
 /// A run that is taken up again; its journal knows what its ends were called.
 #[derive(Debug, Args)]
@@ -33,8 +33,15 @@ pub(crate) struct Undo {
 
 #[derive(Debug, Args)]
 pub(crate) struct Resume {
+    /// The source cluster, if images go straight from its registry to the target's [default: as in the run]
+    #[arg(long, value_name = "CLUSTER")]
+    pub(crate) from: Option<String>,
     #[command(flatten)]
     pub(crate) taken: Taken,
+    #[command(flatten)]
+    pub(crate) registries: FromRegistries,
+    #[command(flatten)]
+    pub(crate) to_registry: ToRegistry,
 }
 
 #[derive(Debug, Args)]

@@ -39,21 +39,64 @@ pub(crate) struct Reading {
     /// Storage class at the target, `*` for all; may be given more than once
     #[arg(long, value_name = "OLD=NEW", value_parser = pair)]
     pub(crate) storage_class: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(crate) registries: FromRegistries,
+    /// Of an image that is made for several platforms, copy this one's only (`linux/amd64`, `linux/arm64/v8`); may be
+    /// given more than once, the first that there is holds [default: all]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub(crate) platform: Vec<ImagePlatform>,
+}
+
+/// How the registries are reached that the images come from.
+#[derive(Debug, Args)]
+pub(crate) struct FromRegistries {
     /// Address of the image registry of the source's cluster, where it cannot be found by itself
     #[arg(long, value_name = "HOST")]
     pub(crate) from_registry: Option<String>,
     /// File with a token for that registry, as of a service account that may only pull, `-` for stdin
     /// [env: OPENSHIFTER_FROM_REGISTRY_TOKEN; default: the cluster's own]
     #[arg(long, value_name = "FILE")]
-    pub(crate) from_registry_token_file: Option<PathBuf>,
+    from_registry_token_file: Option<PathBuf>,
     /// File with credentials for registries outside of the cluster, in the form of Docker's config.json
     /// [default: the project's pull secrets]
     #[arg(long, value_name = "FILE")]
-    pub(crate) registry_auth_file: Option<PathBuf>,
-    /// Of an image that is made for several platforms, copy this one's only (`linux/amd64`, `linux/arm64/v8`); may be
-    /// given more than once, the first that there is holds [default: all]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
-    pub(crate) platform: Vec<ImagePlatform>,
+    registry_auth_file: Option<PathBuf>,
+}
+
+impl FromRegistries {
+    /// The token for the registry of the source's cluster.
+    pub(crate) fn token(&self) -> Result<Option<SecretString>> {
+        secret(
+            self.from_registry_token_file.as_ref(),
+            "OPENSHIFTER_FROM_REGISTRY_TOKEN",
+        )
+    }
+
+    /// Credentials for other registries.
+    pub(crate) fn auth_file(&self) -> Result<Option<SecretString>> {
+        let path = self.registry_auth_file.as_ref();
+        path.map(|path| given_text(path).map(SecretString::from))
+            .transpose()
+    }
+}
+
+/// Who we are to the registry that the images go to.
+#[derive(Debug, Args)]
+pub(crate) struct ToRegistry {
+    /// File with a token for the image registry of the target's cluster, as of a service account that may only push, `-`
+    /// for stdin [env: OPENSHIFTER_TO_REGISTRY_TOKEN; default: the cluster's own]
+    #[arg(long, value_name = "FILE")]
+    to_registry_token_file: Option<PathBuf>,
+}
+
+impl ToRegistry {
+    /// The token for the registry of the target's cluster.
+    pub(crate) fn token(&self) -> Result<Option<SecretString>> {
+        secret(
+            self.to_registry_token_file.as_ref(),
+            "OPENSHIFTER_TO_REGISTRY_TOKEN",
+        )
+    }
 }
 
 /// What becomes of the images.
@@ -117,10 +160,8 @@ pub(crate) struct Writing {
     /// Address of the image registry of the target's cluster, where it cannot be found by itself
     #[arg(long, value_name = "HOST")]
     pub(crate) to_registry: Option<String>,
-    /// File with a token for that registry, as of a service account that may only push, `-` for stdin
-    /// [env: OPENSHIFTER_TO_REGISTRY_TOKEN; default: the cluster's own]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) to_registry_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) to_registry_as: ToRegistry,
     /// How long the application may take to be ready
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -166,16 +207,9 @@ impl Reading {
                     [] => ImagePlatforms::All,
                     platforms => ImagePlatforms::FirstOf(platforms.to_vec()),
                 },
-                token: secret(
-                    self.from_registry_token_file.as_ref(),
-                    "OPENSHIFTER_FROM_REGISTRY_TOKEN",
-                )?,
-                auth_file: self
-                    .registry_auth_file
-                    .as_ref()
-                    .map(|path| given_text(path).map(SecretString::from))
-                    .transpose()?,
-                ..images.options(true, self.from_registry.as_ref())?
+                token: self.registries.token()?,
+                auth_file: self.registries.auth_file()?,
+                ..images.options(true, self.registries.from_registry.as_ref())?
             },
             choices: self.choices(),
             ..ExportOptions::default()
@@ -210,10 +244,7 @@ impl Writing {
             allow_beyond_project: self.allow.contains(&Allow::BeyondProject),
             allow: in_volumes(&self.allow),
             images: ImageOptions {
-                token: secret(
-                    self.to_registry_token_file.as_ref(),
-                    "OPENSHIFTER_TO_REGISTRY_TOKEN",
-                )?,
+                token: self.to_registry_as.token()?,
                 ..images.options(!migrates, self.to_registry.as_ref())?
             },
             patience: self.timeout,

@@ -1,7 +1,7 @@
 //! `openshifter undo` and `openshifter resume`.
 
 use anyhow::Result;
-use openshifter_migrate::{Ends, Side};
+use openshifter_migrate::{Ends, ResumeOptions, Side, resume_reads_source};
 
 use crate::cli::{Login, Names, Resume, Undo};
 use crate::commands::Session;
@@ -79,10 +79,13 @@ pub(crate) async fn resume(args: Resume, printer: Printer) -> Result<Exit> {
     let session = Session::new(printer);
     let started = session.take_up(&args.taken.run)?;
     let ends = Ends::of(&started.run)?;
+    let login = args.taken.again.login();
+    let (source_token, target_token) = (args.registries.token()?, args.to_registry.token()?);
+    let auth_file = args.registries.auth_file()?;
     let target = again(
         &session,
         &args.taken.names,
-        &args.taken.again.login(),
+        &login,
         args.taken.to.as_deref(),
         ends.target.as_ref(),
     )
@@ -90,8 +93,43 @@ pub(crate) async fn resume(args: Resume, printer: Printer) -> Result<Exit> {
     let Some(target) = target else {
         return Err(Usage(format!("run {} has no target", args.taken.run)).into());
     };
-    let result = openshifter_migrate::resume(&started.run, &target.cluster).await;
+    let source = match resume_reads_source(&started.run)? {
+        true => {
+            let asked = args.from.as_deref();
+            again(
+                &session,
+                &args.taken.names,
+                &login,
+                asked,
+                ends.source.as_ref(),
+            )
+            .await
+        }
+        false => Ok(None),
+    };
+    let source = match source {
+        // The target may have its images by now. One that was named is meant.
+        Err(error) if args.from.is_none() => {
+            printer.note(&format!("the source cannot be asked for images: {error:#}"));
+            None
+        }
+        Err(error) => {
+            target.logout().await;
+            return Err(error);
+        }
+        Ok(source) => source,
+    };
+    let options = ResumeOptions {
+        source: source.as_ref().map(|end| &end.cluster),
+        source_registry: args.registries.from_registry.as_deref(),
+        source_token: source_token.as_ref(),
+        target_token: target_token.as_ref(),
+        auth_file: auth_file.as_ref(),
+    };
+    let result = openshifter_migrate::resume(&started.run, &target.cluster, &options).await;
     let exit = started.end(printer, &result, false);
-    target.logout().await;
+    for end in source.into_iter().chain([target]) {
+        end.logout().await;
+    }
     exit
 }

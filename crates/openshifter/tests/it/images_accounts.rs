@@ -9,7 +9,7 @@ use crate::support::{Space, Tool, World, is_clean, keep_secret};
 
 /// A service account that may do what a role of the cluster says; gives its token.
 #[track_caller]
-fn account(space: &Space<'_>, name: &str, role: &str) -> String {
+pub(crate) fn account(space: &Space<'_>, name: &str, role: &str) -> String {
     let rbac = "rbac.authorization.k8s.io";
     space.create(&[
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),

@@ -21,6 +21,7 @@ mod images_bad;
 mod images_followed;
 mod images_moved;
 mod images_platform;
+mod images_straight;
 mod kinds;
 mod kubectl;
 mod memory;

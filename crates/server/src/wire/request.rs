@@ -11,6 +11,7 @@ use openshifter_migrate::{
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 use url::Url;
 
 /// One end of a migration: a cluster, a project there, and credentials.
@@ -128,6 +129,15 @@ pub struct MigrationRequest {
     /// Address of the image registry of the target's cluster, where it cannot be found by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_registry: Option<String>,
+    /// Credentials for registries outside of the clusters, in the form of Docker's `config.json`; what the project's pull
+    /// secrets have otherwise.
+    #[serde(
+        default,
+        serialize_with = "exposed_object",
+        deserialize_with = "secret_object",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub registry_auth: Option<SecretString>,
     /// Registries that may speak plain http, or show any certificate.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub insecure_registries: BTreeSet<String>,
@@ -248,6 +258,7 @@ impl MigrationRequest {
             source_registry_token: None,
             target_registry_token: None,
             target_registry: None,
+            registry_auth: None,
             insecure_registries: BTreeSet::new(),
             platforms: Vec::new(),
             patience_seconds: None,
@@ -283,7 +294,7 @@ impl MigrationRequest {
                     insecure: self.insecure_registries.clone(),
                     platforms: self.image_platforms()?,
                     token: token.clone(),
-                    auth_file: None,
+                    auth_file: self.registry_auth.clone(),
                 })
             };
         let export = ExportOptions {
@@ -343,6 +354,30 @@ fn exposed<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Resul
         .serialize(serializer)
 }
 
+/// A secret that is an object: it stands in the body as one, and not as text within text.
+fn exposed_object<S: Serializer>(
+    secret: &Option<SecretString>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let text = secret.as_ref().map(|secret| secret.expose_secret());
+    let object: Option<Value> = text
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|_| serde::ser::Error::custom("the credentials for registries are no object"))?;
+    object.serialize(serializer)
+}
+
+fn secret_object<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SecretString>, D::Error> {
+    let object = Option::<Map<String, Value>>::deserialize(deserializer)
+        // What was there instead may be a secret.
+        .map_err(|_| {
+            serde::de::Error::custom("`registryAuth` is an object, as in Docker's config.json")
+        })?;
+    Ok(object.map(|object| SecretString::from(Value::Object(object).to_string())))
+}
+
 fn policy_to_text<S: Serializer>(policy: &Policy, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(policy)
 }
@@ -376,6 +411,33 @@ mod tests {
         let again: MigrationRequest = serde_json::from_str(&again).unwrap();
         assert_eq!(again.source.password.unwrap().expose_secret(), "hunter2");
         assert_eq!(again.existing, WhatExists::Apply);
+    }
+
+    #[test]
+    fn credentials_for_registries_are_read_and_not_shown() {
+        let text = r#"{"source": {"base": "h:1", "project": "shop"}, "target": {"context": "prod", "project": "shop"},
+            "policy": "copy", "sourceRegistryToken": "hunter1", "targetRegistryToken": "hunter2",
+            "registryAuth": {"auths": {"quay.io": {"auth": "hunter3"}}}}"#;
+        let request: MigrationRequest = serde_json::from_str(text).unwrap();
+        assert!(!format!("{request:?}").contains("hunter"));
+        let again = serde_json::to_string(&request).unwrap();
+        let again: MigrationRequest = serde_json::from_str(&again).unwrap();
+        let options = again.options(None).unwrap();
+        assert!(!format!("{options:?}").contains("hunter"));
+        let of =
+            |secret: &Option<SecretString>| secret.as_ref().unwrap().expose_secret().to_owned();
+        assert_eq!(of(&options.export.images.token), "hunter1");
+        assert_eq!(of(&options.import.images.token), "hunter2");
+        assert_eq!(
+            of(&options.export.images.auth_file),
+            r#"{"auths":{"quay.io":{"auth":"hunter3"}}}"#
+        );
+        let wrong = text.replace(
+            r#"{"auths": {"quay.io": {"auth": "hunter3"}}}"#,
+            r#""hunter3""#,
+        );
+        let error = serde_json::from_str::<MigrationRequest>(&wrong).unwrap_err();
+        assert!(!error.to_string().contains("hunter"), "{error}");
     }
 
     #[test]
