@@ -12,7 +12,7 @@ use super::launch::{Running, new_id};
 use super::pod::{PodRun, Slot};
 use super::probe::{Probe, Target, hook};
 use super::start::NotStarted;
-use super::status::{ContainerState, Ended, Phase};
+use super::status::{Ended, Phase};
 use super::volumes::Volume;
 use crate::agent::wire::{self, Frame, Kind, Outcome};
 use crate::object::{self, list, number, text};
@@ -404,12 +404,5 @@ impl PodRun {
             }
         };
         tokio::join!(alive, ready);
-    }
-}
-
-impl ContainerState {
-    /// Whether it runs.
-    pub(super) fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running { .. })
     }
 }

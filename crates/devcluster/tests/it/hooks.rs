@@ -77,6 +77,12 @@ async fn hooks_run_after_the_start_and_before_the_end() {
     let status = &pod["status"]["containerStatuses"][0];
     assert_eq!(status["state"]["waiting"]["reason"], "ContainerCreating");
     assert_eq!(status["ready"], false);
+    let api = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(client.clone(), "shop");
+    let refused = api.logs("hooked", &Default::default()).await.unwrap_err();
+    assert!(
+        refused.to_string().contains("waiting to start"),
+        "{refused}"
+    );
     std::fs::write(folder(&cluster).join("go"), "").unwrap();
     cluster.until_ready("shop", "hooked").await;
     assert_eq!(deleted(&cluster, &client).await, "begun\nending\ntold\n");
