@@ -84,7 +84,7 @@ fn tree_with_hooks(tool: &Tool) -> String {
     for name in ["post_start", "pre_stop"] {
         let hook = tree.join(".openshift/action_hooks").join(name);
         std::fs::create_dir_all(hook.parent().expect("it is in a folder")).expect("there is room");
-        std::fs::write(&hook, "#!/bin/bash\ntrue\n").expect("there is room");
+        std::fs::write(&hook, "#!/bin/bash\necho \"it is called\"\n").expect("there is room");
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(&hook, mode).expect("its mode can be set");
     }
