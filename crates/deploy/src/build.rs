@@ -7,11 +7,16 @@ use std::time::Duration;
 
 use openshifter_cluster::{ClusterError, LogOptions};
 use openshifter_objects::{GroupKind, Object};
+use ring::digest::{Context, SHA256};
 use serde_json::{Value, json};
 use tokio::time::{Instant, interval, sleep};
 
+use crate::source::hexadecimal;
 use crate::tail::{Tail, last_lines};
 use crate::{DeployError, Progress, Project, SourceTree, Target, TargetKind};
+
+/// Annotation of a build: what it was made of.
+pub(crate) const SOURCE: &str = "openshifter.dev/source";
 
 /// Between two looks at something that cannot be watched.
 pub(crate) const PAUSE: Duration = Duration::from_millis(500);
@@ -27,7 +32,7 @@ pub enum BuildSource {
         /// Names and values.
         env: Vec<(String, String)>,
     },
-    /// A folder of this machine.
+    /// A folder of this machine. The build is noted to be of it, so that a deployment does not build it again.
     Folder(SourceTree),
     /// One file of this machine, as a Dockerfile or a program.
     File(PathBuf),
@@ -41,6 +46,25 @@ pub(crate) fn build_kind() -> GroupKind {
 
 fn config_kind() -> GroupKind {
     GroupKind::new("build.openshift.io", "BuildConfig")
+}
+
+/// What a build is made of, as one word: the folder that is sent, and what of its configuration, as the cluster has it, decides
+/// on the image.
+pub(crate) async fn fingerprint(
+    tree: &SourceTree,
+    configuration: &Object,
+) -> Result<String, DeployError> {
+    let tree = tree.clone();
+    let digest = tokio::task::spawn_blocking(move || tree.digest())
+        .await
+        .map_err(|error| DeployError::Task(error.to_string()))??;
+    let spec = &configuration.value()["spec"];
+    let mut context = Context::new(&SHA256);
+    context.update(digest.as_bytes());
+    for part in ["source", "strategy", "output", "postCommit"] {
+        context.update(spec[part].to_string().as_bytes());
+    }
+    Ok(hexadecimal(&context.finish()))
 }
 
 /// Whether a build has ended.
@@ -67,7 +91,8 @@ impl Project {
         progress: &dyn Progress,
     ) -> Result<Object, DeployError> {
         // What is wrong is better known before megabytes are sent.
-        self.get(&Target::new(TargetKind::BuildConfig, config))
+        let configuration = self
+            .get(&Target::new(TargetKind::BuildConfig, config))
             .await?;
         let name_of = |path: &PathBuf| {
             path.file_name()
@@ -103,11 +128,14 @@ impl Project {
                     .await?)
             }
             BuildSource::Folder(tree) => {
+                let fingerprint = fingerprint(&tree, &configuration).await?;
                 let total = tree.length();
                 let passed = Arc::new(AtomicU64::new(0));
                 let stream = tree.into_stream(true, Arc::clone(&passed));
                 let sending = self.send(config, &[], stream);
-                Self::with_bytes(sending, &passed, total, progress).await
+                let build = Self::with_bytes(sending, &passed, total, progress).await?;
+                self.note_source(&build, &fingerprint).await;
+                Ok(build)
             }
             BuildSource::File(path) => {
                 let name = name_of(&path)?;
@@ -115,6 +143,18 @@ impl Project {
                     .await
             }
             BuildSource::Archive(path) => self.send_file(config, &[], path, progress).await,
+        }
+    }
+
+    /// Notes at a build what it was made of, so that the same is not built again. Without it that is all that happens.
+    async fn note_source(&self, build: &Object, fingerprint: &str) {
+        let patch = json!({"metadata": {"annotations": {SOURCE: fingerprint}}});
+        let noted = self
+            .cluster
+            .merge_patch(&build_kind(), Some(&self.namespace), build.name(), &patch)
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the source of a build could not be noted");
         }
     }
 

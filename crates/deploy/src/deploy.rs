@@ -7,13 +7,12 @@ use openshifter_objects::{GroupKind, Object};
 use openshifter_v2::manifests::Stage;
 use secrecy::SecretString;
 use serde::Serialize;
-use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::apply::Action;
 use crate::build::{PAUSE, build_kind};
 use crate::expose::address;
-use crate::plan::{DeployPlan, HOST, PlannedBuild, PlannedSetup, SOURCE};
+use crate::plan::{DeployPlan, HOST, PlannedBuild, PlannedSetup};
 use crate::{BuildSource, DeployError, Progress, Project, Silent};
 
 /// How long a router may take to admit a route.
@@ -385,13 +384,9 @@ impl Project {
                         BuildSource::Configured { env: Vec::new() }
                     }
                 };
-                let uploaded = matches!(source, BuildSource::Folder(_));
                 let build = self.start_build(&plan.name, source, progress).await?;
                 report.build = Some(build.name().to_owned());
                 report.built = true;
-                if uploaded {
-                    self.note_source(&build, &plan.inner.fingerprint).await;
-                }
                 progress.stage(&format!("building {}", build.name()));
                 build.name().to_owned()
             }
@@ -414,18 +409,6 @@ impl Project {
                 return Ok(build.name().to_owned());
             }
             sleep(PAUSE).await;
-        }
-    }
-
-    /// Notes at a build what it was made of, so that the same is not built again. Without it that is all that happens.
-    async fn note_source(&self, build: &Object, fingerprint: &str) {
-        let patch = json!({"metadata": {"annotations": {SOURCE: fingerprint}}});
-        let noted = self
-            .cluster
-            .merge_patch(&build_kind(), Some(&self.namespace), build.name(), &patch)
-            .await;
-        if let Err(error) = noted {
-            tracing::warn!(%error, "the source of a build could not be noted");
         }
     }
 

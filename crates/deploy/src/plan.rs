@@ -15,9 +15,6 @@ use crate::apply::{Action, Step};
 use crate::setup::{AdminSource, key};
 use crate::{DeployError, Project, SourceTree, Target, TargetKind};
 
-/// Annotation of a build: what it was made of.
-pub(crate) const SOURCE: &str = "openshifter.dev/source";
-
 /// The input that is known once the Route is there.
 pub(crate) const HOST: &str = "HOST";
 
@@ -164,7 +161,6 @@ pub(crate) struct Inner {
     /// Whether a value has to be filled in that the Route decides.
     pub(crate) host_is_missing: bool,
     pub(crate) source: Option<SourceTree>,
-    pub(crate) fingerprint: String,
     /// What holds the data that the setup is for.
     pub(crate) holder: Option<Object>,
 }
@@ -360,7 +356,7 @@ impl Prepared {
                 step,
             });
         }
-        let (source, build, fingerprint) = self.plan_build(&objects).await?;
+        let (source, build) = self.plan_build(&objects).await?;
         // What they say to type is done here.
         let mut notes: Vec<String> = manifests
             .notes
@@ -391,7 +387,6 @@ impl Prepared {
                 needs: self.needs,
                 host_is_missing,
                 source,
-                fingerprint,
                 holder: self.holder,
                 manifests: self.manifests,
             },

@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long a controller may take to see a change.
 const SEEN: Duration = Duration::from_secs(60);
 
+/// How many seconds a controller waits for progress where nothing says so.
+const PROGRESS: u64 = 600;
+
 const UNSEEN: &str = "its controller has not seen it yet";
 
 /// How often a container may end before its roll-out is given up.
@@ -39,6 +42,7 @@ impl Project {
     ) -> Result<(), DeployError> {
         let deadline = Instant::now() + within;
         let (kind, namespace) = (target.group_kind(), Some(self.namespace.as_str()));
+        let mut before = Before::default();
         let mut said = String::new();
         let mut stuck = 0;
         loop {
@@ -47,8 +51,8 @@ impl Project {
             let waited = self
                 .cluster
                 .wait(&kind, namespace, &target.name, LOOK.min(left), |object| {
-                    now = object.map(state);
-                    object.is_none_or(|object| state(object) == State::Done && runs(object, digest))
+                    now = object.map(|object| before.state(object, Instant::now()));
+                    object.is_none_or(|object| now == Some(State::Done) && runs(object, digest))
                 })
                 .await;
             match waited {
@@ -79,7 +83,7 @@ impl Project {
                 progress.note(&text);
                 said = text;
             }
-            let crashing = new.iter().find(|pod| ends_again_and_again(pod));
+            let crashing = before.crashing(&new);
             stuck = if new.iter().any(|pod| cannot_start(pod)) {
                 stuck + 1
             } else {
@@ -93,9 +97,7 @@ impl Project {
                 } else {
                     said
                 };
-                let pod = crashing
-                    .copied()
-                    .or_else(|| new.into_iter().find(|pod| !is_ready(pod)));
+                let pod = crashing.or_else(|| new.into_iter().find(|pod| !is_ready(pod)));
                 let log = match pod {
                     Some(pod) => self.last_words(pod).await,
                     None => String::new(),
@@ -202,25 +204,82 @@ enum State {
     Failed(String),
 }
 
+/// What a workload's controller had said before its pods were waited for.
+///
+/// A controller that has given up says so until something gets on, also while the fault is mended. So what it said before is
+/// believed only when it has said it for as long again as it would have waited. A pod whose containers had ended again and again is
+/// started once more before it is given up, too.
+#[derive(Debug, Default)]
+struct Before {
+    /// The condition by which it had given up, at the first look, and when that was.
+    first: Option<(Option<Value>, Instant)>,
+    /// How often the containers of its pods had ended then.
+    ends: Option<Vec<(String, u64)>>,
+}
+
+impl Before {
+    /// How far a workload is, since the first look at it.
+    fn state(&mut self, object: &Object, now: Instant) -> State {
+        let condition = given_up(object);
+        let (old, since) = self.first.get_or_insert_with(|| (condition.cloned(), now));
+        let seconds = object.value()["spec"]["progressDeadlineSeconds"].as_u64();
+        let patience = Duration::from_secs(seconds.unwrap_or(PROGRESS));
+        match condition {
+            Some(condition) if old.as_ref() == Some(condition) && now < *since + patience => {
+                counted(object)
+            }
+            _ => state(object),
+        }
+    }
+
+    /// A pod whose containers end again and again, and did so since the first look.
+    fn crashing<'a>(&mut self, pods: &[&'a Object]) -> Option<&'a Object> {
+        let known = self
+            .ends
+            .get_or_insert_with(|| pods.iter().map(|pod| ends(pod)).collect());
+        let mut pods = pods.iter().copied();
+        pods.find(|pod| ends_again_and_again(pod) && !known.contains(&ends(pod)))
+    }
+}
+
+/// The condition by which a controller says that it has given up a workload's newest roll-out.
+fn given_up(object: &Object) -> Option<&Value> {
+    places(object.value(), "/status/conditions/*")
+        .into_iter()
+        .map(|(_, condition)| condition)
+        .find(|condition| condition["type"] == "Progressing" && condition["status"] == "False")
+        .filter(|condition| is_of_now(object, condition))
+}
+
+/// Whether a workload's controller has seen the last change of it.
+fn is_seen(object: &Object) -> bool {
+    let number = |value: &Value| value.as_i64().unwrap_or(0);
+    let value = object.value();
+    number(&value["status"]["observedGeneration"]) >= number(&value["metadata"]["generation"])
+}
+
+/// How far a workload is, by what its controller says.
 fn state(object: &Object) -> State {
+    match given_up(object) {
+        Some(condition) if is_seen(object) => {
+            let text = |field: &str| condition[field].as_str().unwrap_or_default();
+            State::Failed(format!("{} ({})", text("message"), text("reason")))
+        }
+        _ => counted(object),
+    }
+}
+
+/// How far a workload is, by its pods alone.
+fn counted(object: &Object) -> State {
     let value = object.value();
     let status = &value["status"];
     let number = |field: &str| status[field].as_i64().unwrap_or(0);
     let wanted = value["spec"]["replicas"].as_i64().unwrap_or(1);
-    if number("observedGeneration") < value["metadata"]["generation"].as_i64().unwrap_or(0) {
+    if !is_seen(object) {
         return State::Waiting(UNSEEN.to_owned());
     }
     let rolls =
         object.is("apps", "Deployment") || object.is("apps.openshift.io", "DeploymentConfig");
-    let given_up = places(value, "/status/conditions/*")
-        .into_iter()
-        .find(|(_, condition)| {
-            condition["type"] == "Progressing" && condition["status"] == "False"
-        });
-    if let Some((_, condition)) = given_up.filter(|(_, condition)| is_of_now(object, condition)) {
-        let text = |field: &str| condition[field].as_str().unwrap_or_default();
-        return State::Failed(format!("{} ({})", text("message"), text("reason")));
-    }
     if object.is("apps.openshift.io", "DeploymentConfig")
         && wanted > 0
         && number("latestVersion") == 0
@@ -276,6 +335,13 @@ fn statuses(pod: &Object) -> impl Iterator<Item = &Value> {
     ["initContainerStatuses", "containerStatuses"]
         .into_iter()
         .flat_map(|list| pod.value()["status"][list].as_array().into_iter().flatten())
+}
+
+/// A pod, and how often its containers have ended.
+fn ends(pod: &Object) -> (String, u64) {
+    let restarts = |container: &Value| container["restartCount"].as_u64().unwrap_or(0);
+    let uid = pod.uid().unwrap_or_default();
+    (uid.to_owned(), statuses(pod).map(restarts).sum())
 }
 
 fn ends_again_and_again(pod: &Object) -> bool {
@@ -355,6 +421,37 @@ mod tests {
         assert!(matches!(state(&config(11)), State::Waiting(_)));
     }
 
+    #[tokio::test]
+    async fn what_a_controller_said_before_is_believed_when_it_has_had_its_time_again() {
+        let failed = |at: &str| {
+            let mut object = deployment(json!({"observedGeneration": 2, "conditions": [{
+                "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+                "message": "it has timed out progressing", "lastUpdateTime": at}]}));
+            object.value_mut()["spec"]["progressDeadlineSeconds"] = json!(60);
+            object
+        };
+        let (old, new) = (
+            failed("2026-01-01T00:00:00Z"),
+            failed("2026-01-01T00:10:00Z"),
+        );
+        let (start, minute) = (Instant::now(), Duration::from_secs(60));
+        let waiting = State::Waiting("0 of 1 new pods made".to_owned());
+        let mut before = Before::default();
+        assert_eq!(before.state(&old, start), waiting);
+        assert_eq!(before.state(&old, start + minute / 2), waiting);
+        assert!(matches!(
+            before.state(&old, start + minute),
+            State::Failed(_)
+        ));
+        // It was tried anew meanwhile, and given up again.
+        assert!(matches!(before.state(&new, start), State::Failed(_)));
+        // What was not there at the first look is of this roll-out.
+        let mut before = Before::default();
+        let begun = deployment(json!({"observedGeneration": 2}));
+        assert_eq!(before.state(&begun, start), waiting);
+        assert!(matches!(before.state(&old, start), State::Failed(_)));
+    }
+
     #[test]
     fn a_pod_that_ends_again_and_again_is_known() {
         let pod = |count: u64| {
@@ -364,5 +461,13 @@ mod tests {
             .unwrap()
         };
         assert!(ends_again_and_again(&pod(3)) && !ends_again_and_again(&pod(2)));
+        let mut before = Before::default();
+        assert!(before.crashing(&[&pod(1)]).is_none());
+        assert!(before.crashing(&[&pod(3)]).is_some());
+        // It had ended so often before, and what was wrong with it may be mended.
+        let mut before = Before::default();
+        assert!(before.crashing(&[&pod(3)]).is_none());
+        assert!(before.crashing(&[&pod(3)]).is_none());
+        assert!(before.crashing(&[&pod(4)]).is_some());
     }
 }

@@ -3,15 +3,15 @@
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use fs_err as fs;
 use futures::Stream;
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, Digest, SHA256};
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc;
 use tokio_util::io::StreamReader;
@@ -23,12 +23,14 @@ const PIECE: usize = 128 << 10;
 const ON_THE_WAY: usize = 4;
 
 /// What a file or folder holds, listed once; contents are read when they are sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SourceTree {
     root: PathBuf,
     entries: Vec<Entry>,
     /// What cannot be sent: sockets, pipes and devices.
     left_out: Vec<PathBuf>,
+    /// Known once somebody asked for it; clones share it.
+    digest: Arc<OnceLock<String>>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,8 +88,7 @@ impl SourceTree {
         }
         let mut tree = Self {
             root: path.to_owned(),
-            entries: Vec::new(),
-            left_out: Vec::new(),
+            ..Self::default()
         };
         tree.add(PathBuf::new(), name.to_owned(), &metadata, None);
         Ok(tree)
@@ -107,8 +108,7 @@ impl SourceTree {
         }
         let mut tree = Self {
             root: root.to_owned(),
-            entries: Vec::new(),
-            left_out: Vec::new(),
+            ..Self::default()
         };
         if let Some(name) = name {
             tree.add(PathBuf::new(), name.to_owned(), &metadata, None);
@@ -204,6 +204,9 @@ impl SourceTree {
     /// # Errors
     /// When a file cannot be read, or is changed meanwhile.
     pub fn digest(&self) -> Result<String, DeployError> {
+        if let Some(known) = self.digest.get() {
+            return Ok(known.clone());
+        }
         let mut context = Context::new(&SHA256);
         let mut field = |bytes: &[u8]| {
             context.update(&(bytes.len() as u64).to_le_bytes());
@@ -243,12 +246,8 @@ impl SourceTree {
             };
             read().map_err(|source| DeployError::Read { path, source })?;
         }
-        let digest = context.finish();
-        Ok(digest
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        let digest = hexadecimal(&context.finish());
+        Ok(self.digest.get_or_init(|| digest).clone())
     }
 
     /// The content of a file, of exactly the listed size.
@@ -338,6 +337,15 @@ impl SourceTree {
         });
         StreamReader::new(Received(receiver))
     }
+}
+
+/// A digest as it is written.
+pub(crate) fn hexadecimal(digest: &Digest) -> String {
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The receiving end as a stream.

@@ -126,6 +126,14 @@ fn matches(pattern: &str, name: &str) -> bool {
         .any(|at| matches(rest, &name[at..]))
 }
 
+/// All containers of a pod.
+fn containers(pod: &Map<String, Value>) -> impl Iterator<Item = &Value> {
+    CONTAINERS
+        .iter()
+        .filter_map(|list| pod.get(*list)?.as_array())
+        .flatten()
+}
+
 /// Whether a container is meant by a pattern, or by none.
 fn chosen(pattern: Option<&str>, container: &Value) -> bool {
     let name = container["name"].as_str().unwrap_or_default();
@@ -146,15 +154,7 @@ fn some_container(
     target: &Target,
     pattern: Option<&str>,
 ) -> Result<(), DeployError> {
-    let known: Vec<&Value> = CONTAINERS
-        .iter()
-        .flat_map(|list| {
-            pod.get(*list)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-        })
-        .collect();
+    let known: Vec<&Value> = containers(pod).collect();
     if known.iter().any(|container| chosen(pattern, container)) {
         return Ok(());
     }

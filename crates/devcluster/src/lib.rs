@@ -68,6 +68,9 @@
 //! - A TemplateInstance makes what its template says with the rights of its requester, and of the kinds of the
 //!   legacy API (`v1` DeploymentConfigs and their like) none: they have no group here.
 //! - The registry removes no blobs, and knows no schema 1 and no signatures.
+//! - Process 1 of a container is the node's own, and the command its child: what a hook writes to `/proc/1/fd/1` is not
+//!   in the container's log.
+//! - Containers of a pod are started side by side: none waits for the `postStart` hook of the one before it.
 //! - Files of ConfigMap and Secret volumes are written when a pod starts and not afterwards.
 //! - What the node cannot run (hostPath volumes, host namespaces, privileged and sidecar containers)
 //!   stays waiting, with the reason in the container's status.

@@ -1,20 +1,19 @@
 //! Whether a build is needed, by what the newest one was made of.
 
 use openshifter_objects::{Object, places};
-use ring::digest::{Context, SHA256};
 
-use super::{PlannedBuild, PlannedObject, Prepared, SOURCE};
+use super::{PlannedBuild, PlannedObject, Prepared};
 use crate::apply::Action;
-use crate::build::{is_over, phase};
+use crate::build::{SOURCE, fingerprint, is_over, phase};
 use crate::repository::newest_commit;
-use crate::{DeployError, SourceTree};
+use crate::{DeployError, SourceTree, Target, TargetKind};
 
 impl Prepared {
     /// Whether a build is needed, by what the newest one was made of.
     pub(super) async fn plan_build(
         &self,
         objects: &[PlannedObject],
-    ) -> Result<(Option<SourceTree>, PlannedBuild, String), DeployError> {
+    ) -> Result<(Option<SourceTree>, PlannedBuild), DeployError> {
         let planned = objects
             .iter()
             .find(|planned| planned.step.object.kind() == "BuildConfig")
@@ -24,53 +23,41 @@ impl Prepared {
                 hint: "convert it again".to_owned(),
             })?;
         let config = &planned.step.object;
-        let spec = config.value()["spec"].to_string();
         let uploads = config.value()["spec"]["source"]["binary"].is_object()
             || config.value()["spec"]["source"]["type"] == "Binary";
-        let (source, digest) = if uploads {
+        let source = if uploads {
             let folder = self.dir.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                let tree = SourceTree::of_build(&folder)?;
-                let digest = tree.digest()?;
-                Ok::<_, DeployError>((tree, digest))
-            });
-            let (tree, digest) = read
+            let read = tokio::task::spawn_blocking(move || SourceTree::of_build(&folder));
+            let tree = read
                 .await
                 .map_err(|error| DeployError::Task(error.to_string()))??;
-            (Some(tree), digest)
+            Some(tree)
         } else {
-            (None, String::new())
+            None
         };
-        let mut context = Context::new(&SHA256);
-        context.update(digest.as_bytes());
-        context.update(spec.as_bytes());
-        let fingerprint: String = context
-            .finish()
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
         let build = match &source {
             Some(tree) => PlannedBuild::Build {
                 files: tree.files(),
                 bytes: tree.bytes(),
             },
             None if planned.action == Action::Create && builds_itself(config.value()) => {
-                return Ok((source, PlannedBuild::ByItself, fingerprint));
+                return Ok((source, PlannedBuild::ByItself));
             }
             None => PlannedBuild::Configured,
         };
-        if !self.exists || self.options.rebuild {
-            return Ok((source, build, fingerprint));
+        if self.options.rebuild || is_built_anew(&planned.action) {
+            return Ok((source, build));
         }
         let builds = self.project.builds_of(config.name()).await?;
         let newest = builds.first();
-        let same = if source.is_some() {
-            newest.filter(|build| build.annotation(SOURCE) == Some(&fingerprint))
-        } else if planned.action == Action::Unchanged {
-            self.of_newest_commit(config, newest).await
-        } else {
-            None
+        let same = match &source {
+            Some(tree) => {
+                let target = Target::new(TargetKind::BuildConfig, config.name());
+                let live = self.project.get(&target).await?;
+                let fingerprint = fingerprint(tree, &live).await?;
+                newest.filter(|build| build.annotation(SOURCE) == Some(&fingerprint))
+            }
+            None => self.of_newest_commit(config, newest).await,
         };
         let build = match same {
             Some(same) if !is_over(same) => PlannedBuild::Join {
@@ -81,7 +68,7 @@ impl Prepared {
             },
             _ => build,
         };
-        Ok((source, build, fingerprint))
+        Ok((source, build))
     }
 
     /// The newest build, if it is of what the repository holds by now. One that has just begun does not know yet what it is of.
@@ -97,6 +84,15 @@ impl Prepared {
         }
         let now = newest_commit(config.value()).await?;
         (of == Some(now.as_str())).then_some(newest)
+    }
+}
+
+/// Whether a BuildConfig is not yet there, or builds another way from now on.
+fn is_built_anew(config: &Action) -> bool {
+    match config {
+        Action::Create => true,
+        Action::Change { fields } => fields.iter().any(|field| field.starts_with("/spec/")),
+        Action::Unchanged | Action::Keep => false,
     }
 }
 

@@ -5,8 +5,8 @@ use openshifter_objects::{GroupKind, Object};
 use serde_json::{Map, Value, json};
 
 use super::{
-    CONTAINERS, Edited, TEMPLATES, VolumeChange, bad, chosen, entries, list, mounted, pod,
-    some_container,
+    CONTAINERS, Edited, TEMPLATES, VolumeChange, bad, chosen, containers, entries, list, mounted,
+    pod, some_container,
 };
 use crate::{DeployError, Project, Target};
 
@@ -343,15 +343,7 @@ fn mount(
     let pattern = options.containers.as_deref();
     some_container(pod, target, pattern)?;
     let has = |container: &Value| mounted(container).any(|one| one == name);
-    let anywhere = CONTAINERS
-        .iter()
-        .flat_map(|list| {
-            pod.get(*list)
-                .and_then(Value::as_array)
-                .into_iter()
-                .flatten()
-        })
-        .any(has);
+    let anywhere = containers(pod).any(has);
     for kind in CONTAINERS {
         let Some(Value::Array(containers)) = pod.get_mut(kind) else {
             continue;

@@ -10,6 +10,7 @@ use super::{Context, Next, Reconciled, queue};
 use crate::object::{self, number, resources, seconds_since, text};
 
 const COMPLETE: &str = "NewReplicaSetAvailable";
+const TIMED_OUT: &str = "ProgressDeadlineExceeded";
 const COUNTS: [&str; 4] = [
     "replicas",
     "updatedReplicas",
@@ -159,6 +160,10 @@ impl Progress {
         if before != counts || !same_set || reason == COMPLETE {
             return Self::Going(whole);
         }
+        // More time comes too late.
+        if reason == TIMED_OUT {
+            return Self::TimedOut;
+        }
         let idle = condition
             .and_then(|condition| seconds_since(text(condition, "/lastUpdateTime")))
             .unwrap_or(0);
@@ -184,7 +189,7 @@ impl Progress {
             ),
             Self::TimedOut => (
                 false,
-                "ProgressDeadlineExceeded",
+                TIMED_OUT,
                 format!("ReplicaSet {set:?} has timed out progressing."),
             ),
         };
@@ -242,6 +247,9 @@ mod tests {
             judge(&just_now, [1, 1, 0, 0]),
             Progress::Waiting(Some(590..))
         ));
+        // It has, and is given more time: nothing gets on by that.
+        let over = deployment(TIMED_OUT, &object::now());
+        assert_eq!(judge(&over, [1, 1, 0, 0]), Progress::TimedOut);
         // What was complete stays complete when a pod is restarted later.
         let complete = deployment(COMPLETE, "2020-01-01T00:00:00Z");
         assert_eq!(judge(&complete, [1, 1, 0, 0]), Progress::Settled);

@@ -12,7 +12,7 @@ use super::launch::{Running, new_id};
 use super::pod::{PodRun, Slot};
 use super::probe::{Probe, Target, hook};
 use super::start::NotStarted;
-use super::status::{ContainerState, Ended, Phase};
+use super::status::{Ended, Phase};
 use super::volumes::Volume;
 use crate::agent::wire::{self, Frame, Kind, Outcome};
 use crate::object::{self, list, number, text};
@@ -22,6 +22,9 @@ const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
 /// A container that ran this long starts with the shortest pause again.
 const RESET_AFTER: Duration = Duration::from_secs(600);
+
+/// What a container has left at least for its end after its preStop hook, however long that took.
+const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 /// How often a container that is not ready yet is asked at most.
 const FIRST_PROBES: Duration = Duration::from_millis(250);
@@ -49,10 +52,10 @@ impl PodRun {
                 return false;
             }
             let begun = Instant::now();
-            let ended = match self.run_once(slot, volumes).await {
-                Ok(ended) => ended,
+            let (ended, post_start) = match self.run_once(slot, volumes).await {
+                Ok(run) => run,
                 Err(not_started) => match not_started.code {
-                    Some(code) => self.never_ran(slot, code, not_started.message),
+                    Some(code) => (self.never_ran(slot, code, not_started.message), None),
                     None => {
                         if !self.wait_to_retry(slot, not_started, &mut backoff).await {
                             return false;
@@ -94,17 +97,21 @@ impl PodRun {
                 container.ready = false;
                 container.started = false;
                 container.restarts += 1;
+                container.id.clone_from(&ended.id);
                 container.last = Some(ended.clone());
-                container.phase = if pause.is_zero() {
-                    Phase::Terminated(ended)
-                } else {
-                    Phase::Waiting {
+                container.phase = match post_start {
+                    Some(message) if pause.is_zero() => Phase::Waiting {
+                        reason: "PostStartHookError".to_owned(),
+                        message,
+                    },
+                    None if pause.is_zero() => Phase::Terminated(ended),
+                    _ => Phase::Waiting {
                         reason: "CrashLoopBackOff".to_owned(),
                         message: format!(
                             "back-off {}s restarting failed container={name}",
                             pause.as_secs()
                         ),
-                    }
+                    },
                 };
             });
             if self
@@ -174,45 +181,26 @@ impl PodRun {
         }
     }
 
-    /// Runs a container once, to its end.
+    /// Runs a container once, to its end. With it comes what its postStart hook failed with.
     async fn run_once(
         self: &Arc<Self>,
         slot: Slot,
         volumes: &HashMap<String, Volume>,
-    ) -> Result<Ended, NotStarted> {
+    ) -> Result<(Ended, Option<String>), NotStarted> {
         let container = self.container(slot);
         let name = text(container, "/name");
         let mut running = self.start(slot, container, volumes).await?;
-        let startup = Probe::of(container, "startupProbe");
-        let readiness = Probe::of(container, "readinessProbe");
-        let (started, ready) = (startup.is_none(), startup.is_none() && readiness.is_none());
         self.reach(name, Some(running.target.clone()));
-        self.change(slot, |state| {
-            state.id.clone_from(&running.id);
-            state.started = started;
-            state.ready = ready && matches!(slot, Slot::Main(_));
-            state.phase = Phase::Running {
-                since: running.since.clone(),
-            };
-        });
         let over = CancellationToken::new();
         let unhealthy = CancellationToken::new();
-        if matches!(slot, Slot::Main(_)) {
-            let (run, target) = (Arc::clone(self), running.target.clone());
-            let probes = run.probe(slot, target, unhealthy.clone(), startup, readiness);
-            let over = over.clone();
-            tokio::spawn(async move { over.run_until_cancelled(probes).await });
-        }
-        if let Err(why) = hook(
-            container,
-            "postStart",
-            &self.node.inner.sockets,
-            &running.target,
-        )
-        .await
-        {
-            tracing::info!(container = name, why, "postStart hook failed");
-            unhealthy.cancel();
+        // Until the hook is through, a container does not count as running, and nobody probes it.
+        let post_start = self.post_start(container, &running.target).await.err();
+        match &post_start {
+            Some(why) => {
+                tracing::info!(container = name, why, "postStart hook failed");
+                unhealthy.cancel();
+            }
+            None => self.runs(slot, &running, &unhealthy, &over),
         }
         let outcome = self.watch(container, &mut running, &unhealthy).await;
         over.cancel();
@@ -223,7 +211,7 @@ impl PodRun {
             Outcome::Killed { signal } => (outcome.code(), Some(*signal)),
             _ => (outcome.code(), None),
         };
-        Ok(Ended {
+        let ended = Ended {
             code,
             signal,
             reason: if code == 0 { "Completed" } else { "Error" }.to_owned(),
@@ -231,7 +219,45 @@ impl PodRun {
             started: Some(running.since),
             finished: object::now(),
             id: running.id,
-        })
+        };
+        Ok((ended, post_start))
+    }
+
+    /// Runs a container's postStart hook, if it has one; the end of the pod cuts it short.
+    async fn post_start(&self, container: &Value, target: &Target) -> Result<(), String> {
+        let sockets = &self.node.inner.sockets;
+        self.ending
+            .run_until_cancelled(hook(container, "postStart", sockets, target))
+            .await
+            .unwrap_or(Ok(()))
+    }
+
+    /// Says that a container runs, and asks its probes from then on.
+    fn runs(
+        self: &Arc<Self>,
+        slot: Slot,
+        running: &Running,
+        unhealthy: &CancellationToken,
+        over: &CancellationToken,
+    ) {
+        let container = self.container(slot);
+        let startup = Probe::of(container, "startupProbe");
+        let readiness = Probe::of(container, "readinessProbe");
+        let (started, ready) = (startup.is_none(), startup.is_none() && readiness.is_none());
+        self.change(slot, |state| {
+            state.id.clone_from(&running.id);
+            state.started = started;
+            state.ready = ready && matches!(slot, Slot::Main(_));
+            state.phase = Phase::Running {
+                since: running.since.clone(),
+            };
+        });
+        if matches!(slot, Slot::Main(_)) {
+            let (run, target) = (Arc::clone(self), running.target.clone());
+            let probes = run.probe(slot, target, unhealthy.clone(), startup, readiness);
+            let over = over.clone();
+            tokio::spawn(async move { over.run_until_cancelled(probes).await });
+        }
     }
 
     /// Waits for the end of a container, or brings it about.
@@ -260,7 +286,11 @@ impl PodRun {
             &self.node.inner.sockets,
             &running.target,
         );
-        if let Ok(Err(why)) = tokio::time::timeout(grace, stopping).await {
+        let stopped = tokio::select! {
+            stopped = stopping => stopped,
+            () = self.out_of_time(begun, grace, Duration::ZERO) => Err("it was not through in time".to_owned()),
+        };
+        if let Err(why) = stopped {
             tracing::info!(
                 container = running.target.container,
                 why,
@@ -269,19 +299,35 @@ impl PodRun {
         }
         let term = Frame::new(Kind::Signal, vec![15]);
         let _ = wire::send(&mut running.control, &term).await;
-        let deadline = tokio::time::sleep(grace.saturating_sub(begun.elapsed()));
-        tokio::pin!(deadline);
+        let least = begun.elapsed() + LEAST_GRACE;
+        tokio::select! {
+            outcome = calls::outcome(&mut running.control) => outcome.unwrap_or(killed),
+            () = self.out_of_time(begun, grace, least) => killed,
+        }
+    }
+
+    /// Waits until a container that is being ended has had its time, which a second deletion may shorten. It has `least` unless it
+    /// is to go at once.
+    async fn out_of_time(&self, begun: Instant, grace: Duration, least: Duration) {
         let mut hurry = tokio::time::interval(Duration::from_millis(500));
-        let mut outcome = std::pin::pin!(calls::outcome(&mut running.control));
         loop {
+            let now = if self.ending.is_cancelled() {
+                self.grace().min(grace)
+            } else {
+                grace
+            };
+            let left = match now {
+                Duration::ZERO => Duration::ZERO,
+                now => now.max(least).saturating_sub(begun.elapsed()),
+            };
+            if left.is_zero() {
+                return;
+            }
             tokio::select! {
-                outcome = &mut outcome => return outcome.unwrap_or(killed),
-                () = &mut deadline => break,
-                // A second deletion may have shortened the time.
-                _ = hurry.tick() => if self.ending.is_cancelled() && begun.elapsed() >= self.grace() { break },
+                () = tokio::time::sleep(left) => {}
+                _ = hurry.tick() => {}
             }
         }
-        killed
     }
 
     /// Asks a container's probes until it ends.
@@ -358,12 +404,5 @@ impl PodRun {
             }
         };
         tokio::join!(alive, ready);
-    }
-}
-
-impl ContainerState {
-    /// Whether it runs.
-    pub(super) fn is_running(&self) -> bool {
-        matches!(self.phase, Phase::Running { .. })
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 use super::pod::{PodRun, Slot};
+use super::status::Phase;
 use crate::object::{list, text};
 
 /// How often a followed log is looked at.
@@ -63,13 +64,14 @@ impl PodRun {
             .to_owned()
     }
 
-    fn current(&self, container: &str) -> Option<(i64, bool)> {
+    /// The run of a container, and what it does.
+    fn current(&self, container: &str) -> Option<(i64, Phase)> {
         let state = self.state();
         let find = |pointer, states: &[super::status::ContainerState]| {
             list(&self.pod, pointer)
                 .iter()
                 .position(|c| c["name"] == container)
-                .and_then(|at| states.get(at).map(|s| (s.restarts, s.is_running())))
+                .and_then(|at| states.get(at).map(|s| (s.restarts, s.phase.clone())))
         };
         find("/spec/containers", &state.main).or_else(|| find("/spec/initContainers", &state.init))
     }
@@ -84,7 +86,7 @@ pub(super) async fn read(
         Some(container) => container,
         None => text(&run.pod, "/spec/containers/0/name").to_owned(),
     };
-    let (current, _) = run
+    let (current, phase) = run
         .current(&container)
         .ok_or_else(|| NodeError::NotStarted(container.clone()))?;
     // After a restart the run that ended is the current one until the next has begun.
@@ -92,6 +94,8 @@ pub(super) async fn read(
         true => Some(current - 1),
         false => [current, current - 1]
             .into_iter()
+            // What runs already, and is not said to run before its hook is through, has no log yet.
+            .skip(usize::from(matches!(phase, Phase::Waiting { .. })))
             .find(|run_no| run.log_path(&container, *run_no).exists()),
     };
     let path = wanted
@@ -99,7 +103,7 @@ pub(super) async fn read(
         .filter(|path| path.exists())
         .ok_or_else(|| NodeError::NotStarted(container.clone()))?;
     let is_over = move || match run.current(&container) {
-        Some((now, running)) => !running || Some(now) != wanted,
+        Some((now, phase)) => !matches!(phase, Phase::Running { .. }) || Some(now) != wanted,
         None => true,
     };
     from_file(path, request, is_over).await

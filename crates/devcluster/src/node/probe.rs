@@ -87,6 +87,10 @@ pub(crate) async fn hook(
         tokio::time::sleep(Duration::from_secs(u64::try_from(seconds).unwrap_or(0))).await;
         return Ok(());
     }
+    // The field is there for old objects alone.
+    if !hook["tcpSocket"].is_null() {
+        return Err("invalid handler: tcpSocket".to_owned());
+    }
     Action::of(container, hook).ask(sockets, target).await
 }
 

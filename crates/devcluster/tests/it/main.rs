@@ -14,6 +14,7 @@ mod elsewhere;
 mod exec;
 mod git;
 mod guestbook;
+mod hooks;
 mod isolation;
 mod node;
 mod registry;

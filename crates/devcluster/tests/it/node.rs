@@ -2,10 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{
-    Cluster, make, make_claim, make_pod, pods, ready_when, runs, shell_pod, sleeper, unique_word,
-    with_claim,
-};
+use crate::support::{Cluster, make, make_pod, pods, runs, shell_pod, sleeper, unique_word};
 
 fn state(pod: &Value) -> &Value {
     &pod["status"]["containerStatuses"][0]["state"]
@@ -151,34 +148,6 @@ async fn an_unready_pod_is_no_endpoint_and_a_dead_one_is_restarted() {
                 >= 1
         })
         .await;
-    cluster.stop().await;
-}
-
-#[tokio::test]
-async fn hooks_run_after_the_start_and_before_the_end() {
-    let cluster = Cluster::start("hooks").await;
-    let client = cluster.project("shop").await;
-    make_claim(&client, "shop", "data", None).await;
-    let mut pod = with_claim(shell_pod("hooked", "exec sleep 1000"), "data");
-    pod["spec"]["terminationGracePeriodSeconds"] = json!(30);
-    pod["spec"]["containers"][0]["lifecycle"] = json!({
-        "postStart": {"exec": {"command": ["sh", "-c", "echo begun > /data/begun"]}},
-        "preStop": {"exec": {"command": ["sh", "-c", "cat /data/begun > /data/ended"]}},
-    });
-    make_pod(&client, "shop", ready_when(pod, "/data/begun")).await;
-    cluster.until_ready("shop", "hooked").await;
-    let api = crate::support::api(&client, Some("shop"), "v1", "Pod", "pods");
-    api.delete("hooked", &Default::default()).await.unwrap();
-    cluster.until_gone(&pods(), "shop", "hooked").await;
-    let volumes = cluster.store().list(
-        &openshifter_apiserver::ResourceId::core("persistentvolumes"),
-        None,
-    );
-    let folder = std::path::PathBuf::from(volumes[0]["spec"]["local"]["path"].as_str().unwrap());
-    assert_eq!(
-        std::fs::read_to_string(folder.join("ended")).unwrap(),
-        "begun\n"
-    );
     cluster.stop().await;
 }
 

@@ -7,8 +7,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::grand::{runner, with_wheels};
-use crate::support::{Tool, World, until};
+use crate::support::{Tool, World, deploy, runner, until, with_wheels};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_openshifter");
 
@@ -95,21 +94,7 @@ fn other_frameworks_are_served_by_both_servers() {
     // Side by side, since each waits most of the time.
     let running: Vec<_> = trees
         .iter()
-        .map(|tree| {
-            tool.start(&[
-                "v2",
-                "deploy",
-                tree,
-                "--to",
-                "minishift",
-                "-n",
-                "shop",
-                "--builder",
-                "python:latest",
-                "--timeout",
-                "15m",
-            ])
-        })
+        .map(|tree| tool.start(&deploy(tree, "shop", &["--timeout", "15m"])))
         .collect();
     for deploying in running {
         deploying.end().ok();

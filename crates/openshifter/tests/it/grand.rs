@@ -1,156 +1,17 @@
 //! An application of OpenShift V2, ten years on: analysed, converted, deployed with real pip, Django and Apache's mod_wsgi,
-//! used through its route, restarted, moved to another cluster, and moved again by the published lines.
+//! used through its route, restarted, moved to another cluster, and moved again by the published lines, with its image and
+//! without.
 //!
 //! Needs bubblewrap, Apache and the wheelhouse that `cargo xtask test` makes.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use crate::support::{Dev, Service, Space, Tool, World, keep_secret, run, tools, until};
+use openshifter_testing::GitServer;
 
-pub(crate) const PASSWORD: &str = "a horse of 1885, correct and stapled";
-
-/// What a visitor signs with, as forms have it.
-pub(crate) const NAME: &str = "J%C3%BCrg";
-
-pub(crate) fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder can be made");
-    for entry in std::fs::read_dir(from).expect("the folder can be listed") {
-        let entry = entry.expect("the folder can be listed");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("the entry has a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), &target).expect("the file can be copied");
-        }
-    }
-}
-
-/// The static runner, as it is handed to users.
-pub(crate) fn runner() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let output = Command::new(root.join("scripts/build-image-runner"))
-        .output()
-        .expect("the script can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "the runner cannot be built: {said}"
-    );
-    let program = String::from_utf8_lossy(&output.stdout);
-    root.join(program.trim()).display().to_string()
-}
-
-/// Puts the wheels into the converted tree, as one does for builds without a network.
-pub(crate) fn with_wheels(tree: &Path) {
-    let wheels = tools().join("wheels");
-    assert!(
-        wheels.join("complete").is_file(),
-        "there are no wheels in {}: make them with `cargo xtask tools`",
-        wheels.display()
-    );
-    let to = tree.join("wheels");
-    std::fs::create_dir(&to).expect("a folder can be made");
-    for entry in std::fs::read_dir(&wheels).expect("the folder can be listed") {
-        let entry = entry.expect("the folder can be listed");
-        if entry.path().extension().is_some_and(|end| end == "whl") {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("it can be copied");
-        }
-    }
-    let environment = tree.join(".s2i/environment");
-    let text = std::fs::read_to_string(&environment).expect("a conversion wrote it");
-    let text = format!("{text}PIP_NO_INDEX=1\nPIP_FIND_LINKS=/opt/app-root/src/wheels\n");
-    std::fs::write(&environment, text).expect("it can be written");
-}
-
-/// A person at a browser, who comes through the router with TLS.
-pub(crate) struct Browser<'a> {
-    cluster: &'a Dev,
-    host: String,
-    cookies: PathBuf,
-}
-
-impl<'a> Browser<'a> {
-    pub(crate) fn new(tool: &Tool, space: &Space<'a>, name: &str) -> Self {
-        let host = until("the route to be admitted", || {
-            let route = space.get("route", "visitors")?;
-            Some(route["status"]["ingress"][0]["host"].as_str()?.to_owned())
-        });
-        Self {
-            cluster: space.cluster,
-            host,
-            cookies: tool.path(name),
-        }
-    }
-
-    /// Status, content type and page.
-    pub(crate) fn ask(&self, path: &str, form: Option<&str>) -> (u16, String, String) {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--noproxy", "*", "--insecure"])
-            .arg("--connect-to")
-            .arg(format!("{}:443:{}", self.host, self.cluster.router()))
-            .arg("--cookie")
-            .arg(&self.cookies)
-            .arg("--cookie-jar")
-            .arg(&self.cookies)
-            .args(["--write-out", "\n%{http_code} %{content_type}"]);
-        if let Some(form) = form {
-            // The token of the page that showed the form, as the page's own cookie has it.
-            let origin = format!("Origin: https://{}", self.host);
-            curl.args(["--header", &origin])
-                .arg("--referer")
-                .arg(format!("https://{}{path}", self.host))
-                .arg("--data")
-                .arg(form);
-        }
-        curl.arg(format!("https://{}{path}", self.host));
-        let answer = run(&mut curl, b"");
-        let (page, last) = answer.rsplit_once('\n').expect("curl adds a line");
-        let (status, kind) = last.split_once(' ').expect("curl adds both");
-        (
-            status.parse().expect("it is a number"),
-            kind.to_owned(),
-            page.to_owned(),
-        )
-    }
-
-    pub(crate) fn page(&self, path: &str) -> String {
-        let (status, _, page) = self.ask(path, None);
-        assert_eq!(status, 200, "{path}: {page}");
-        page
-    }
-
-    /// Fills in the form of a page.
-    pub(crate) fn fill(&self, path: &str, fields: &str) -> (u16, String) {
-        let page = self.page(path);
-        let token = page
-            .split_once("name=\"csrfmiddlewaretoken\" value=\"")
-            .and_then(|(_, rest)| rest.split('"').next())
-            .unwrap_or_else(|| panic!("{path} has no form: {page}"));
-        let form = format!("csrfmiddlewaretoken={token}&{fields}");
-        let (status, _, page) = self.ask(path, Some(&form));
-        (status, page)
-    }
-
-    /// The administrator logs in.
-    pub(crate) fn log_in(&self) {
-        // A container that was just started may still be loading.
-        until("the login page", || {
-            (self.ask("/admin/login/", None).0 == 200).then_some(())
-        });
-        let password = PASSWORD.replace(' ', "+");
-        let fields = format!("username=admin&password={password}&next=/admin/");
-        let (status, page) = self.fill("/admin/login/", &fields);
-        assert_eq!(status, 302, "{page}");
-        let page = self.page("/admin/");
-        assert!(page.contains("Site administration"), "{page}");
-    }
-
-    /// Who has signed, as everybody sees it.
-    pub(crate) fn signed(&self) -> String {
-        self.page("/")
-    }
-}
+use crate::support::{
+    ADMIN, Browser, Dev, NAME, PASSWORD, Service, Space, Tool, World, copy, deploy, keep_secret,
+    runner, until, with_wheels,
+};
 
 /// Lets the developer reach a cluster's registry, which is not exposed: through the API server.
 fn open_registry(cluster: &Dev) {
@@ -193,24 +54,8 @@ fn an_application_of_v2_lives_on() {
 
     tool.write("password", PASSWORD);
     let (shop, there) = world.pair("shop");
-    let deploy = [
-        "v2",
-        "deploy",
-        "visitors-v3",
-        "--to",
-        "minishift",
-        "-n",
-        "shop",
-        "--builder",
-        "python:latest",
-        "--admin-user",
-        "admin",
-        "--admin-password-file",
-        "password",
-        "--timeout",
-        "15m",
-    ];
-    let deployed = tool.run(&deploy).ok();
+    let args = deploy("visitors-v3", "shop", &ADMIN);
+    let deployed = tool.run(&args).ok();
     deployed
         .says("static files copied to '/opt/app-root/src/wsgi/static'")
         .says("the first administrator was made");
@@ -224,13 +69,11 @@ fn an_application_of_v2_lives_on() {
     assert!(kind.starts_with("text/css"), "{kind}");
     assert!(style.len() > 10_000, "{style}");
     browser.log_in();
-    let fields = format!("name={NAME}&words=It+was+good+to+be+here.");
-    let (status, page) = browser.fill("/admin/visitors/visitor/add/", &fields);
-    assert_eq!(status, 302, "{page}");
+    browser.sign(NAME);
     assert!(browser.signed().contains("Jürg"));
 
     // Again: nothing is built, and nobody is made. A restart keeps everything, the session too.
-    tool.run(&deploy)
+    tool.run(&args)
         .ok()
         .says("not built again: visitors-1")
         .says("the first administrator was made before");
@@ -269,25 +112,31 @@ fn an_application_of_v2_lives_on() {
     let browser = Browser::new(&tool, &there, "cookies-of-production");
     browser.log_in();
     assert!(browser.signed().contains("Jürg"));
-    let fields = "name=Ada&words=Moved.";
-    let (status, page) = browser.fill("/admin/visitors/visitor/add/", fields);
-    assert_eq!(status, 302, "{page}");
+    browser.sign("Ada");
 
-    by_the_published_lines(&world, &tool);
+    let alone = Tool::alone();
+    let service = Service::start(&world, &alone, true, &[]);
+    with_its_image(&world, &tool, &service);
+    built_at_the_target(&world, &tool, &service);
+    service.stop();
 }
 
-/// What the service's users type: out of one project, away, and back into it.
-fn by_the_published_lines(world: &World, tool: &Tool) {
-    let alone = Tool::alone();
-    let service = Service::start(world, &alone, true, &[]);
-    let there = world.production().absent("shop");
-    let (url, place) = (service.url(), there.place());
+/// The first of the published lines: a project is exported to `_output.tgz`, and deleted.
+fn take_out(service: &Service<'_>, space: &Space<'_>) {
+    let (url, place) = (service.url(), space.place());
     service.shell(&format!(
         "curl {url}/export/{place} > _output
          base64 -d < _output > _output.tgz
          curl {url}/delete/{place}"
     ));
-    there.until_gone("deployments,services,routes,pods");
+    space.until_gone("deployments,services,routes,pods");
+}
+
+/// What the service's users type: out of one project, away, and back into it.
+fn with_its_image(world: &World, tool: &Tool, service: &Service<'_>) {
+    let there = world.production().absent("shop");
+    take_out(service, &there);
+    let (url, place) = (service.url(), there.place());
     // With its image the chart is larger than what curl encodes by itself.
     service.shell(&format!(
         "curl --fail-with-body -T _output.tgz {url}/import/{place}"
@@ -299,5 +148,28 @@ fn by_the_published_lines(world: &World, tool: &Tool) {
         signed.contains("Jürg") && signed.contains("Ada"),
         "{signed}"
     );
-    service.stop();
+}
+
+/// The walk-through to its last letter: from Minishift to production, where the application is built of its repository.
+fn built_at_the_target(world: &World, tool: &Tool, service: &Service<'_>) {
+    let repository = GitServer::start();
+    repository.commit("visitors", &tool.path("visitors-v3"), "as it was converted");
+    let git = repository.url("visitors");
+    let (town, there) = world.pair("town");
+    let from = ["--git", git.as_str()];
+    let more = [&from[..], &ADMIN].concat();
+    tool.run(&deploy("visitors-v3", "town", &more)).ok();
+    let browser = Browser::new(tool, &town, "cookies-of-town");
+    browser.log_in();
+    browser.sign(NAME);
+    take_out(service, &town);
+    let (url, target) = (service.url(), there.place());
+    service.shell(&format!(
+        "curl -X POST --data-urlencode @_output.tgz {url}/import/{target}"
+    ));
+    let browser = Browser::new(tool, &there, "cookies-of-town-after-all");
+    browser.log_in();
+    assert!(browser.signed().contains("Jürg"));
+    let builds = there.names("builds.build.openshift.io");
+    assert_eq!(builds, ["build.build.openshift.io/visitors-1"]);
 }

@@ -1,12 +1,14 @@
 //! The application of `grand` with PostgreSQL beside it in place of SQLite on a claim: as a DeploymentConfig, with migrations in
-//! its hook, and as a Deployment, with an init container. So it scales and rolls.
+//! its hook, and as a Deployment, with an init container. So it scales, by itself as in V2, and rolls.
 
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::grand::{Browser, NAME, PASSWORD, copy, runner, with_wheels};
-use crate::support::{Space, Tool, World, keep_secret, until};
+use crate::support::{
+    ADMIN, Browser, NAME, PASSWORD, Space, Tool, World, copy, deploy, keep_secret, runner, step,
+    until, with_wheels,
+};
 
 /// The tree, converted; what administrators upload would still want a claim, so it is left out.
 fn converted(tool: &Tool) {
@@ -28,6 +30,8 @@ fn converted(tool: &Tool) {
         "service",
         "--server",
         "gunicorn",
+        "--cartridge",
+        "haproxy-1.4",
         "--runner-binary",
         &runner,
     ])
@@ -37,41 +41,23 @@ fn converted(tool: &Tool) {
 }
 
 /// Arguments of its deployment.
-fn deploy(more: &[&'static str]) -> Vec<&'static str> {
-    let args = [
-        "v2",
-        "deploy",
-        "visitors-v3",
-        "--to",
-        "minishift",
-        "-n",
-        "shop",
-        "--builder",
-        "python:latest",
+fn arguments(workload: &'static str) -> Vec<&'static str> {
+    let more = [
         "--postgresql",
         "postgresql:latest",
         "--storage-class",
         "later",
-        "--admin-user",
-        "admin",
-        "--admin-password-file",
-        "password",
-        "--timeout",
-        "15m",
+        "--workload",
+        workload,
     ];
-    [&args, more].concat()
-}
-
-/// Arguments of a step.
-fn step<'a>(command: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
-    [command, &["--at", "minishift", "-n", "shop"], more].concat()
+    deploy("visitors-v3", "shop", &[&more[..], &ADMIN].concat())
 }
 
 /// What a query says in the database's own pod.
 fn query(tool: &Tool, database: &str, sql: &str) -> String {
     let text = format!("psql -At -c \"{sql}\" \"$POSTGRESQL_DATABASE\"");
     let command = ["--", "sh", "-c", text.as_str()];
-    let ran = tool.run(&step(&["exec", database], &command)).ok();
+    let ran = tool.run(&step("shop", &["exec", database], &command)).ok();
     ran.stdout.trim().to_owned()
 }
 
@@ -96,7 +82,7 @@ fn with_its_database_beside_it_an_application_scales_and_rolls() {
     let space = world.minishift.absent("shop");
 
     // The database waits for storage, and nothing that needs it is made before it is there.
-    let args = deploy(&["--workload", "deployment-config"]);
+    let args = arguments("deployment-config");
     let mut deploying = tool.start(&args);
     deploying.until_says("rolling out DeploymentConfig/postgresql");
     until("the database's pod", || {
@@ -104,13 +90,7 @@ fn with_its_database_beside_it_an_application_scales_and_rolls() {
         claims.contains("postgresql-1-").then_some(())
     });
     assert!(space.get("deploymentconfig", "visitors").is_none());
-    let class = json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
-        "metadata": {"name": "later"}, "provisioner": "openshifter.test/local",
-    });
-    world
-        .minishift
-        .admin(&["create", "-f", "-"], &class.to_string());
+    world.minishift.storage_class("later");
     // The image was looked at before it was used: the runner says what it runs, and the hook what it found.
     deploying
         .end()
@@ -119,29 +99,30 @@ fn with_its_database_beside_it_an_application_scales_and_rolls() {
         .says("System check identified no issues")
         .says("the first administrator was made");
 
-    let log = tool.run(&step(&["logs", "visitors-1-hook-pre"], &[])).ok();
+    let log = tool
+        .run(&step("shop", &["logs", "visitors-1-hook-pre"], &[]))
+        .ok();
     assert!(
         log.stdout.contains("Applying visitors.0001_initial"),
         "{log:?}"
     );
     let browser = Browser::new(&tool, &space, "cookies");
     browser.log_in();
-    let fields = format!("name={NAME}&words=It+was+good+to+be+here.");
-    let (status, page) = browser.fill("/admin/visitors/visitor/add/", &fields);
-    assert_eq!(status, 302, "{page}");
+    browser.sign(NAME);
     let names = "SELECT name FROM visitors_visitor";
     assert_eq!(query(&tool, "dc/postgresql", names), "Jürg");
 
-    // Two pods, and both serve the same.
-    let scale = ["scale", "dc/visitors", "--replicas=2", "--timeout=5m"];
-    tool.run(&step(&scale, &[])).ok();
-    let both = pods(&space);
-    assert_eq!(both.len(), 2, "{both:?}");
+    // Two pods as V2 had it, a third one by what its autoscaler does, and all serve the same.
+    scaled_between_two_and_four(&space, "DeploymentConfig");
+    let scale = ["scale", "dc/visitors", "--replicas=3", "--timeout=5m"];
+    tool.run(&step("shop", &scale, &[])).ok();
+    let all = pods(&space);
+    assert_eq!(all.len(), 3, "{all:?}");
     let ask =
         "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/').read().decode())";
-    for pod in &both {
+    for pod in &all {
         let python = ["--", "python3", "-c", ask];
-        let page = tool.run(&step(&["exec", pod], &python)).ok();
+        let page = tool.run(&step("shop", &["exec", pod], &python)).ok();
         assert!(page.stdout.contains("Jürg"), "{page:?}");
     }
 
@@ -157,9 +138,10 @@ fn with_its_database_beside_it_an_application_scales_and_rolls() {
     assert_eq!(space.picture(), before);
 
     as_a_deployment(&tool, &space);
+    scaled_between_two_and_four(&space, "Deployment");
     let image = image_of(&space);
     let build = ["build", "start", "visitors", "--from-dir=visitors-v3"];
-    tool.run(&step(&build, &["--follow"])).ok();
+    tool.run(&step("shop", &build, &["--follow"])).ok();
     until("the roll-out of what was built", || {
         let now = space.get("deployment", "visitors")?;
         let status = &now["status"];
@@ -173,6 +155,17 @@ fn with_its_database_beside_it_an_application_scales_and_rolls() {
     assert!(browser.signed().contains("Jürg"));
 }
 
+/// The autoscaler is that of the one workload, which begins with as many pods as it says.
+fn scaled_between_two_and_four(space: &Space<'_>, kind: &str) {
+    let scaler = &space.must("horizontalpodautoscaler", "visitors")["spec"];
+    assert_eq!(scaler["scaleTargetRef"]["kind"], kind);
+    assert_eq!(
+        (&scaler["minReplicas"], &scaler["maxReplicas"]),
+        (&json!(2), &json!(4))
+    );
+    assert_eq!(space.must(kind, "visitors")["spec"]["replicas"], 2);
+}
+
 /// The image that the application's pods are made of.
 fn image_of(space: &Space<'_>) -> serde_json::Value {
     let deployment = space.must("deployment", "visitors");
@@ -184,10 +177,10 @@ fn as_a_deployment(tool: &Tool, space: &Space<'_>) {
     // Two servers on one claim would not do, so the old ones are gone first.
     for config in ["dc/visitors", "dc/postgresql"] {
         let scale = ["scale", config, "--replicas=0", "--timeout=5m"];
-        tool.run(&step(&scale, &[])).ok();
+        tool.run(&step("shop", &scale, &[])).ok();
     }
     space.kubectl(&["delete", "dc", "visitors", "postgresql", "--wait"]);
-    tool.run(&deploy(&["--workload", "deployment"]))
+    tool.run(&arguments("deployment"))
         .ok()
         .says("not built again: visitors-1")
         .says("rolling out Deployment/postgresql")

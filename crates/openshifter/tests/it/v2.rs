@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{Tool, World, run, tools, until};
+use crate::support::{Tool, World, copy, run, tools, until};
 
 /// A source tree of the crate that knows them.
 fn tree(tool: &Tool, fixture: &str, name: &str) -> PathBuf {
@@ -17,19 +17,6 @@ fn tree(tool: &Tool, fixture: &str, name: &str) -> PathBuf {
     let to = tool.path(name);
     copy(&from, &to);
     to
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder can be made");
-    for entry in std::fs::read_dir(from).expect("the folder can be listed") {
-        let entry = entry.expect("the folder can be listed");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("the entry has a type").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), &target).expect("the file can be copied");
-        }
-    }
 }
 
 fn git(folder: &Path, args: &[&str]) -> String {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::python::{Folder, Py, children, visit};
+use crate::python::{Folder, Py, visit};
 
 /// A kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,13 +42,7 @@ pub(super) fn of_settings(py: &Py<'_>, folder: &Folder<'_, '_>, data_dir: &str) 
         if node.kind() != "dictionary" {
             return true;
         }
-        let value_of = |name: &str| {
-            children(node).into_iter().find_map(|pair| {
-                let key = pair.child_by_field_name("key")?;
-                (py.string(key)? == name).then(|| pair.child_by_field_name("value"))?
-            })
-        };
-        let Some(engine) = value_of("ENGINE") else {
+        let Some(engine) = py.entry(node, "ENGINE") else {
             return true;
         };
         let engine_name = py.string(engine).unwrap_or_default();
@@ -62,7 +56,7 @@ pub(super) fn of_settings(py: &Py<'_>, folder: &Folder<'_, '_>, data_dir: &str) 
             _ => DatabaseKind::Other,
         };
         let file = (kind == DatabaseKind::Sqlite)
-            .then(|| value_of("NAME").and_then(|name| folder.fold(name)))
+            .then(|| py.entry(node, "NAME").and_then(|name| folder.fold(name)))
             .flatten()
             .map(|file| crate::python::normal(&file));
         let in_data_dir = file.as_ref().map(|file| file.starts_with(data_dir));

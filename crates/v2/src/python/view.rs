@@ -314,6 +314,14 @@ impl<'a> Py<'a> {
         Some(value)
     }
 
+    /// The value of a key in a dictionary that is written out.
+    pub(crate) fn entry<'t>(&self, dictionary: Node<'t>, name: &str) -> Option<Node<'t>> {
+        children(dictionary).into_iter().find_map(|pair| {
+            let key = pair.child_by_field_name("key")?;
+            (self.string(key)? == name).then(|| pair.child_by_field_name("value"))?
+        })
+    }
+
     /// Whether a name occurs anywhere as a name, apart from within `except_in`.
     pub(crate) fn uses_name(&self, name: &str, except_in: &[Node<'_>]) -> bool {
         let mut used = false;

@@ -7,7 +7,7 @@ use openshifter_v2::{
     plan, write_out,
 };
 
-use crate::support::{World, of_rule};
+use crate::support::{World, git, of_rule};
 
 fn refused(world: &World) -> String {
     let tree = match Tree::load(&world.root, &Limits::default()) {
@@ -327,20 +327,7 @@ fn an_unclean_tree_is_not_changed_in_place() {
         .expect_err("it is refused")
         .to_string();
     assert!(error.contains("no git tree"), "{error}");
-    let git = |args: &[&str]| {
-        let done = std::process::Command::new("git")
-            .arg("-C")
-            .arg(&world.root)
-            .args(["-c", "user.name=x", "-c", "user.email=x@example.com"])
-            .args(args)
-            .output()
-            .expect("there is git");
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-    };
+    let git = |args: &[&str]| git(&world.root, args);
     git(&["init", "-q"]);
     let error = check_in_place(&world.tree(), false)
         .expect_err("it is refused")

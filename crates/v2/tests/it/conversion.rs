@@ -5,7 +5,7 @@ use std::process::Command;
 use openshifter_v2::{ActionKind, DatabaseChoice, Options, Runner, Server, Tree, apply_in_place};
 
 use crate::bad_input::listing;
-use crate::support::World;
+use crate::support::{World, git};
 
 const PYTHON: &[&str] = &["django-starter", "flask", "bottle", "wsgi", "app-py"];
 
@@ -91,21 +91,8 @@ fn all_ways_make_the_same_tree() {
             patched.plan(&Options::default()).expect("a plan").patch(),
         )
         .expect("it can be written");
-        let git = |args: &[&str]| {
-            let done = Command::new("git")
-                .arg("-C")
-                .arg(&patched.root)
-                .args(args)
-                .output()
-                .expect("there is git");
-            assert!(
-                done.status.success(),
-                "{name}: {}",
-                String::from_utf8_lossy(&done.stderr)
-            );
-        };
-        git(&["init", "-q"]);
-        git(&["apply", "--whitespace=nowarn", "../patch"]);
+        git(&patched.root, &["init", "-q"]);
+        git(&patched.root, &["apply", "--whitespace=nowarn", "../patch"]);
         same(&listing(&patched.root), &wanted, name);
 
         apply_in_place(&world.tree(), &out.plan).expect("it can be changed in place");
@@ -145,22 +132,8 @@ fn a_patch_of_a_file_in_another_encoding_applies() {
     let world = make();
     let plan = world.plan(&Options::default()).expect("a plan");
     std::fs::write(world.folder.path().join("patch"), plan.patch()).expect("it can be written");
-    for args in [
-        vec!["init", "-q"],
-        vec!["apply", "--whitespace=nowarn", "../patch"],
-    ] {
-        let done = Command::new("git")
-            .arg("-C")
-            .arg(&world.root)
-            .args(args)
-            .output()
-            .expect("there is git");
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-    }
+    git(&world.root, &["init", "-q"]);
+    git(&world.root, &["apply", "--whitespace=nowarn", "../patch"]);
     let result = std::fs::read(world.root.join("wsgi.py")).expect("it can be read");
     assert_eq!(result, b"# -*- coding: latin-1 -*-\r\nname = 'caf\xe9'\r\nimport openshift_secrets as secrets\r\napplication = secrets");
 }
@@ -363,17 +336,8 @@ fn modes_are_gits_where_the_checkout_lost_them() {
         (".openshift/action_hooks/deploy*", "#!/bin/bash\nrun\n"),
         ("wsgi.py", "application = 1\n"),
     ]);
-    for args in [vec!["init", "-q"], vec!["add", "-A"]] {
-        assert!(
-            Command::new("git")
-                .arg("-C")
-                .arg(&world.root)
-                .args(args)
-                .status()
-                .expect("there is git")
-                .success()
-        );
-    }
+    git(&world.root, &["init", "-q"]);
+    git(&world.root, &["add", "-A"]);
     world.write(".openshift/action_hooks/deploy", "#!/bin/bash\nrun\n");
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(

@@ -148,6 +148,20 @@ pub(crate) fn of_rule<'a>(analysis: &'a Analysis, rule: &str) -> Vec<&'a Finding
         .collect()
 }
 
+/// Runs git in a folder.
+#[track_caller]
+pub(crate) fn git(folder: &Path, args: &[&str]) {
+    let done = std::process::Command::new("git")
+        .arg("-C")
+        .arg(folder)
+        .args(["-c", "user.name=x", "-c", "user.email=x@example.com"])
+        .args(args)
+        .output()
+        .expect("there is git");
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+}
+
 pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder can be made");
     for entry in std::fs::read_dir(from).expect("the folder can be listed") {

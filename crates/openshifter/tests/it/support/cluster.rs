@@ -254,6 +254,15 @@ impl Dev {
         }
     }
 
+    /// Makes a storage class: claims that name it wait for it.
+    pub(crate) fn storage_class(&self, name: &str) {
+        let class = json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": name}, "provisioner": "openshifter.test/local",
+        });
+        self.admin(&["create", "-f", "-"], &class.to_string());
+    }
+
     /// How many logins are valid, besides the one that tests use.
     pub(crate) fn sessions(&self) -> usize {
         let tokens = self.admin(&["get", "oauthaccesstokens", "-o", "name"], "");

@@ -1,7 +1,9 @@
 //! What all tests stand on: embedded clusters, and the program under test that knows them.
 
 mod app;
+mod browser;
 mod cluster;
+mod converted;
 mod messages;
 mod service;
 mod space;
@@ -10,7 +12,9 @@ mod tree;
 mod world;
 
 pub(crate) use app::{claim, config, deployment, fill, guestbook, settle, stateful_set};
+pub(crate) use browser::{ADMIN, Browser, NAME, PASSWORD};
 pub(crate) use cluster::{Dev, token_name};
+pub(crate) use converted::{copy, deploy, runner, script, step, with_wheels};
 pub(crate) use messages::{filters, show, shows};
 pub(crate) use openshifter_testing::{
     Ran, Running, Terminal, closed_port, keep_secret, nothing_leaked, run, secrets_in_files, tools,

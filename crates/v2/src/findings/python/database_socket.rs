@@ -1,7 +1,7 @@
 //! Databases that were reached through V2's sockets.
 
 use crate::findings::{Check, FileContext, Rule, Severity};
-use crate::python::{children, visit};
+use crate::python::visit;
 
 pub(super) const RULE: Rule = Rule {
     id: "database-socket",
@@ -22,16 +22,10 @@ fn check(file: &FileContext<'_>) {
         if node.kind() != "dictionary" {
             return true;
         }
-        let value_of = |name: &str| {
-            children(node).into_iter().find_map(|pair| {
-                let key = pair.child_by_field_name("key")?;
-                (py.string(key)? == name).then(|| pair.child_by_field_name("value"))?
-            })
-        };
-        if value_of("ENGINE").is_none() {
+        if py.entry(node, "ENGINE").is_none() {
             return true;
         }
-        let host = value_of("HOST");
+        let host = py.entry(node, "HOST");
         if let Some(host) = host
             && py.string(host).is_some_and(|host| host.contains("/var/"))
         {
@@ -47,7 +41,7 @@ fn check(file: &FileContext<'_>) {
                 ),
             );
         }
-        if let Some(name) = value_of("NAME")
+        if let Some(name) = py.entry(node, "NAME")
             && py.text(name).contains("PGDATABASE")
             && host.is_none_or(|host| py.string(host).is_some_and(|host| host.is_empty()))
         {

@@ -1,7 +1,6 @@
 //! Logs that go to files only.
 
 use crate::findings::{Check, FileContext, Rule, Severity};
-use crate::python::children;
 
 pub(super) const RULE: Rule = Rule {
     id: "log-files",
@@ -29,12 +28,6 @@ fn check(file: &FileContext<'_>) {
         if to_console || !to_files || is_mended {
             continue;
         }
-        let entry = |name: &str| {
-            children(value).into_iter().find_map(|pair| {
-                let key = pair.child_by_field_name("key")?;
-                (py.string(key)? == name).then(|| pair.child_by_field_name("value"))?
-            })
-        };
         let finding = file.at(
             &RULE,
             Severity::Warning,
@@ -42,8 +35,12 @@ fn check(file: &FileContext<'_>) {
             "the application logs to files only",
         );
         // Every logger of its own gets the console beside its files.
-        let handlers = entry("handlers").filter(|node| node.kind() == "dictionary");
-        let loggers = entry("loggers").filter(|node| node.kind() == "dictionary");
+        let handlers = py
+            .entry(value, "handlers")
+            .filter(|node| node.kind() == "dictionary");
+        let loggers = py
+            .entry(value, "loggers")
+            .filter(|node| node.kind() == "dictionary");
         if handlers.is_none()
             || loggers.is_none()
             || assign.nested
