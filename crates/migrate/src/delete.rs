@@ -232,6 +232,8 @@ pub(crate) async fn carry_out(
     run.journal.write(Event::DeletedApplication { at })?;
     let total = plan.count();
     let mut done = 0;
+    // Whether anything is gone, or may be.
+    let mut gone = false;
     for wave in &plan.steps {
         let mut deletes = stream::iter(wave.iter().map(|step| async move {
             let deleted = delete_one(run, cluster, namespace, step, at).await;
@@ -243,8 +245,12 @@ pub(crate) async fn carry_out(
             done += 1;
             run.progress.count(done, total);
             match deleted {
-                Ok(true) => report.object(step.key.clone(), Action::Deleted, None),
+                Ok(true) => {
+                    gone = true;
+                    report.object(step.key.clone(), Action::Deleted, None);
+                }
                 Ok(false) => {
+                    gone = true;
                     report.object(
                         step.key.clone(),
                         Action::Deleted,
@@ -252,12 +258,16 @@ pub(crate) async fn carry_out(
                     );
                 }
                 Err(error) => {
+                    gone |= !is_refusal(&error);
                     report.object(step.key.clone(), Action::Failed, Some(error.chain()));
                     first.get_or_insert(error);
                 }
             }
         }
         if let Some(error) = first {
+            if !gone {
+                run.journal.write(Event::DeletedNothing { at })?;
+            }
             return Err(error);
         }
     }
@@ -273,6 +283,17 @@ pub(crate) async fn carry_out(
         |_, _| Ok(Stays::LeaveAlone),
     )
     .await
+}
+
+/// Whether the object is certainly still there: the server said no, or it is not what was shown.
+fn is_refusal(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::ChangedMeanwhile { .. } => true,
+        MigrateError::Object { source, .. } => source
+            .status()
+            .is_some_and(|status| (400..500).contains(&status)),
+        _ => false,
+    }
 }
 
 /// Deletes one object and waits until it is gone. A status that its controller wrote meanwhile does not

@@ -1,8 +1,9 @@
 //! How an operation ends: its report is closed, kept, and says the ways on.
 
 use crate::error::{Ended, Failed};
-use crate::journal::{At, Event};
-use crate::{MigrateError, Report, Run};
+use crate::journal::{At, Event, deleted};
+use crate::way_back::word;
+use crate::{Ends, MigrateError, Report, Run};
 
 /// Closes the report of an operation, however it ended.
 pub(crate) fn ended(run: &Run, mut report: Report, result: Result<(), MigrateError>) -> Ended {
@@ -30,15 +31,22 @@ pub(crate) fn ended(run: &Run, mut report: Report, result: Result<(), MigrateErr
 /// What can be done about a run that changed something and failed.
 fn ways_on(run: &Run, operation: &str) -> Vec<String> {
     let events = run.journal.events().unwrap_or_default();
-    let deleted_source = events
-        .iter()
-        .any(|event| matches!(event, Event::DeletedApplication { at: At::Source }));
     // Undo would remove what may be the last copy, and refuses.
-    if deleted_source {
-        return match operation {
-            "delete" => vec!["the same command again deletes what is left".to_owned()],
-            _ => Vec::new(),
-        };
+    if deleted(&events, At::Source) {
+        if operation == "delete" {
+            return vec!["the same command again deletes what is left".to_owned()];
+        }
+        let source = Ends::of(run).ok().and_then(|ends| ends.source);
+        return source
+            .map(|source| {
+                format!(
+                    "`openshifter delete --from {} -n {}` deletes what is left at the source",
+                    word(&source.cluster),
+                    source.namespace
+                )
+            })
+            .into_iter()
+            .collect();
     }
     let mut ways = vec![format!(
         "openshifter undo {} takes back what this run changed",

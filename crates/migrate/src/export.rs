@@ -367,6 +367,7 @@ async fn work(
         recorded.push((claim, read, helper));
     }
     drop(reads);
+    quiesced.still(source, namespace).await?;
     volumes.sort_by(|a: &VolumeEntry, b| a.claim.cmp(&b.claim));
     recorded.sort_by_key(|(claim, ..): &(&String, transfer::Read, VolumeHelper)| *claim);
     for (claim, read, helper) in recorded {

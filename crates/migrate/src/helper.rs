@@ -331,6 +331,15 @@ impl<'a> Helpers<'a> {
                     .lock()
                     .unwrap_or_else(std::sync::PoisonError::into_inner);
                 made.names.retain(|known| known != name);
+                drop(made);
+                // That an undo would look for it once more does no harm.
+                let removed = Event::HelperRemoved {
+                    at: self.at,
+                    pod: name.to_owned(),
+                };
+                if let Err(error) = self.run.journal.write(removed) {
+                    tracing::warn!(%error, "the removal of a helper pod could not be journaled");
+                }
             }
             Err(error) => {
                 tracing::warn!(pod = name, %error, "a helper pod could not be removed");

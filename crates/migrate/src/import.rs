@@ -16,7 +16,7 @@ use crate::error::Ended;
 use crate::export::verify;
 use crate::helper::Helpers;
 use crate::images::{Goal, Landing, Straight};
-use crate::journal::{At, Event};
+use crate::journal::{At, Event, torn};
 use crate::project::side;
 use crate::quiesce::{self, Quiesced};
 use crate::resume::Remembered;
@@ -78,8 +78,10 @@ pub struct ImportOptions {
 /// What a policy or `resume` knows besides.
 #[derive(Debug, Default)]
 pub(crate) struct Before {
-    /// Where the data of claims that are overwritten is kept already.
-    pub(crate) kept: Option<PathBuf>,
+    /// Claims whose data is kept already, and in which chart.
+    pub(crate) kept: BTreeMap<String, PathBuf>,
+    /// What an earlier part of the run has stopped at the target.
+    pub(crate) quiesced: Quiesced,
     /// Images that are not in the chart, as they were found at the source.
     pub(crate) straight: Option<Straight>,
 }
@@ -168,7 +170,7 @@ pub(crate) async fn import_after(
             .unwrap_or_else(|| chart.dir().to_owned()),
     );
     let helpers = Helpers::new(run, target, namespace, At::Target);
-    let mut quiesced = Quiesced::default();
+    let mut quiesced = before.quiesced.clone();
     let result = run
         .or_cancelled(work(
             run,
@@ -183,6 +185,13 @@ pub(crate) async fn import_after(
         ))
         .await;
     report.losses.extend(helpers.remove_all().await);
+    // An application that starts on a part of its data may take it for all of it, or destroy it.
+    let torn = run.journal.events().map(|events| torn(&events));
+    for (key, claim) in quiesced.without_users_of(&torn.unwrap_or_default()) {
+        report.next.push(format!(
+            "{key} stays stopped, since claim {claim} holds only a part of its data"
+        ));
+    }
     let released = quiesce::release(run, target, namespace, At::Target, &mut quiesced).await;
     ended(run, report, result.and(released))
 }
@@ -266,6 +275,21 @@ async fn work(
         objects: &prepared.objects,
         options,
     };
+    // Comparing the claims that exist needs pods: a run that is killed meanwhile is to be known.
+    if !options.dry_run {
+        run.journal.write(Event::Begin {
+            operation: "import".to_owned(),
+            source: None,
+            target: report.target.clone(),
+            chart: Some(origin.clone()),
+            options: serde_json::to_value(Remembered::new(
+                origin,
+                options,
+                before.straight.as_ref(),
+            ))
+            .unwrap_or_default(),
+        })?;
+    }
     let decided_volumes = if there {
         volumes::look(work).await?
     } else {
@@ -278,14 +302,6 @@ async fn work(
         return Ok(());
     }
 
-    run.journal.write(Event::Begin {
-        operation: "import".to_owned(),
-        source: None,
-        target: report.target.clone(),
-        chart: Some(origin.clone()),
-        options: serde_json::to_value(Remembered::new(origin, options, before.straight.as_ref()))
-            .unwrap_or_default(),
-    })?;
     crds::create(run, target, &prepared, report).await?;
     if !there {
         run.progress.stage(&format!("creating {namespace}"));

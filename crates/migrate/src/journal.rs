@@ -136,8 +136,20 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<String>,
     },
+    /// A build that was started for a BuildConfig has made its image.
+    Built {
+        /// The BuildConfig.
+        key: ObjectKey,
+    },
     /// A short-lived pod of our own is started.
     HelperStarting {
+        /// Which end.
+        at: At,
+        /// Name of the pod.
+        pod: String,
+    },
+    /// It is gone.
+    HelperRemoved {
         /// Which end.
         at: At,
         /// Name of the pod.
@@ -153,6 +165,19 @@ pub enum Event {
         from: i64,
         /// Replicas from now on.
         to: i64,
+        /// The claims for whose sake it is stopped.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<String>,
+    },
+    /// A CronJob starts nothing for the time of the copy.
+    Suspending {
+        /// Which end.
+        at: At,
+        /// The CronJob.
+        key: ObjectKey,
+        /// The claims for whose sake it is stopped.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        claims: Vec<String>,
     },
     /// A workload of the run itself is released.
     Releasing {
@@ -180,6 +205,11 @@ pub enum Event {
         /// The chart that keeps what was there.
         backup: PathBuf,
     },
+    /// All that is in a claim is about to be removed, to be overwritten.
+    VolumeWiping {
+        /// The claim.
+        claim: String,
+    },
     /// A volume is restored and was read back equal.
     VolumeVerified {
         /// The claim.
@@ -205,6 +235,11 @@ pub enum Event {
     },
     /// Objects of that end were removed on purpose: the other end may be the last copy.
     DeletedApplication {
+        /// Which end.
+        at: At,
+    },
+    /// None of the objects that were to be removed was: the server refused the first.
+    DeletedNothing {
         /// Which end.
         at: At,
     },
@@ -315,8 +350,12 @@ impl Journal {
                 "it is only looked at",
             )
         })?;
-        file.write_all(&line)?;
-        file.sync_data()?;
+        let whole = file.metadata()?.len();
+        if let Err(error) = file.write_all(&line).and_then(|()| file.sync_data()) {
+            // A half of it would spoil the next line. What cannot be cut off now is, when the journal is opened again.
+            let _ = file.file().set_len(whole);
+            return Err(error.into());
+        }
         inner.events.push(event);
         Ok(())
     }
@@ -342,9 +381,11 @@ impl Journal {
                 | Event::ChartKept { .. }
                 | Event::Finished { .. }
                 | Event::HelperStarting { .. }
+                | Event::HelperRemoved { .. }
+                | Event::DeletedNothing { .. }
                 | Event::VolumeVerified { .. }
                 | Event::Rescaled { .. } => false,
-                Event::Scaling { at, key, .. } => !events.iter().any(|event| {
+                Event::Scaling { at, key, .. } | Event::Suspending { at, key, .. } => !events.iter().any(|event| {
                     matches!(event, Event::Rescaled { at: end, key: scaled } if end == at && scaled == key)
                 }),
                 _ => true,
@@ -359,14 +400,18 @@ impl Journal {
     /// # Errors
     /// When a part of the program failed while it held the journal.
     pub fn touched(&self) -> Result<(bool, bool), JournalError> {
-        let mut touched = (false, false);
-        for event in self.events()? {
+        let events = self.events()?;
+        let mut touched = (
+            helper_left(&events, At::Source),
+            helper_left(&events, At::Target),
+        );
+        for event in events {
             let at = match event {
                 Event::NamespaceCreating { at, .. }
                 | Event::Creating { at, .. }
                 | Event::Changing { at, .. }
-                | Event::HelperStarting { at, .. }
                 | Event::Scaling { at, .. }
+                | Event::Suspending { at, .. }
                 | Event::Deleting { at, .. } => at,
                 Event::ImagePushing { .. } | Event::VolumeFilling { .. } => At::Target,
                 _ => continue,
@@ -392,6 +437,45 @@ impl Journal {
     }
 }
 
+/// Whether a helper pod of an end was started and not removed, as far as is known.
+pub(crate) fn helper_left(events: &[Event], end: At) -> bool {
+    events.iter().any(|event| {
+        let Event::HelperStarting { at, pod } = event else {
+            return false;
+        };
+        let removed = Event::HelperRemoved {
+            at: *at,
+            pod: pod.clone(),
+        };
+        *at == end && !events.contains(&removed)
+    })
+}
+
+/// Whether objects of an end were removed on purpose, or may have been.
+pub(crate) fn deleted(events: &[Event], end: At) -> bool {
+    let last = events.iter().rev().find_map(|event| match event {
+        Event::DeletedApplication { at } if *at == end => Some(true),
+        Event::DeletedNothing { at } if *at == end => Some(false),
+        _ => None,
+    });
+    last.unwrap_or(false)
+}
+
+/// Claims that a run has begun to write to and not verified: they may hold a part of their data.
+pub(crate) fn torn(events: &[Event]) -> Vec<String> {
+    let mut torn: Vec<String> = Vec::new();
+    for event in events {
+        match event {
+            Event::VolumeFilling { claim } | Event::VolumeWiping { claim } => {
+                torn.push(claim.clone());
+            }
+            Event::VolumeVerified { claim, .. } => torn.retain(|one| one != claim),
+            _ => {}
+        }
+    }
+    torn
+}
+
 /// The events of a journal, and where the last whole line ends.
 fn read(path: &Path) -> Result<(Vec<Event>, u64), JournalError> {
     let mut events = Vec::new();
@@ -401,14 +485,15 @@ fn read(path: &Path) -> Result<(Vec<Event>, u64), JournalError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((events, good)),
         Err(error) => return Err(error.into()),
     };
-    let mut line = String::new();
+    // Bytes: the last line may end within a character.
+    let mut line = Vec::new();
     let mut number = 0;
-    while reader.read_line(&mut line)? > 0 {
+    while reader.read_until(b'\n', &mut line)? > 0 {
         number += 1;
-        if !line.ends_with('\n') {
+        if !line.ends_with(b"\n") {
             break;
         }
-        let event = serde_json::from_str(&line).map_err(|source| JournalError::Damaged {
+        let event = serde_json::from_slice(&line).map_err(|source| JournalError::Damaged {
             path: path.to_owned(),
             line: number,
             source,
@@ -451,8 +536,14 @@ mod tests {
         journal.write(creating("a")).unwrap();
         drop(journal);
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"{\"event\":\"creating\",\"at\":\"tar")
-            .unwrap();
+        file.write_all(
+            "{\"event\":\"creating\",\"at\":\"\u{e4}"
+                .as_bytes()
+                .split_last()
+                .unwrap()
+                .1,
+        )
+        .unwrap();
         let journal = Journal::open(&path).unwrap();
         journal.write(creating("b")).unwrap();
         assert_eq!(
@@ -517,12 +608,49 @@ mod tests {
             key: key.clone(),
             from: 2,
             to: 0,
+            claims: vec!["data".to_owned()],
         };
         journal.write(scaling).unwrap();
         assert!(journal.changed_something());
         let at = At::Source;
         journal.write(Event::Rescaled { at, key }).unwrap();
         assert!(!journal.changed_something());
+    }
+
+    #[test]
+    fn a_claim_is_torn_until_it_is_verified() {
+        let claim = || "data".to_owned();
+        let verified = Event::VolumeVerified {
+            claim: claim(),
+            digest: String::new(),
+        };
+        let mut events = vec![Event::VolumeFilling { claim: claim() }];
+        assert_eq!(torn(&events), ["data"]);
+        events.push(verified);
+        assert_eq!(torn(&events), [""; 0]);
+        events.push(Event::VolumeWiping { claim: claim() });
+        assert_eq!(torn(&events), ["data"]);
+    }
+
+    #[test]
+    fn what_was_refused_at_once_is_not_deleted() {
+        let at = At::Source;
+        let mut events = vec![Event::DeletedApplication { at }];
+        assert!(deleted(&events, At::Source) && !deleted(&events, At::Target));
+        events.push(Event::DeletedNothing { at });
+        assert!(!deleted(&events, At::Source));
+        events.push(Event::DeletedApplication { at });
+        assert!(deleted(&events, At::Source));
+    }
+
+    #[test]
+    fn a_helper_pod_that_is_gone_is_no_reason_to_ask_for_its_cluster() {
+        let pod = || "openshifter-1".to_owned();
+        let at = At::Source;
+        let mut events = vec![Event::HelperStarting { at, pod: pod() }];
+        assert!(helper_left(&events, at) && !helper_left(&events, At::Target));
+        events.push(Event::HelperRemoved { at, pod: pod() });
+        assert!(!helper_left(&events, at));
     }
 
     #[test]

@@ -101,13 +101,31 @@ pub(crate) async fn pods_of(
     Ok(found)
 }
 
-/// The active pods of a project. Who may not list pods has none to wait for.
+/// Pods, ended ones too, that mount one of these claims; helper pods of this program do not count.
+pub(crate) async fn mounting(
+    cluster: &Cluster,
+    namespace: &str,
+    claims: &[String],
+) -> Result<Vec<Object>, MigrateError> {
+    let mut found = all(cluster, namespace).await?;
+    found.retain(|pod| pod.label(HELPER_LABEL).is_none() && mounted(pod, claims).is_some());
+    Ok(found)
+}
+
+/// The active pods of a project.
 async fn active(cluster: &Cluster, namespace: &str) -> Result<Vec<Object>, MigrateError> {
+    let mut found = all(cluster, namespace).await?;
+    found.retain(is_active);
+    Ok(found)
+}
+
+/// The pods of a project. Who may not list pods has none to wait for.
+async fn all(cluster: &Cluster, namespace: &str) -> Result<Vec<Object>, MigrateError> {
     let Some(kind) = cluster.discovery().await?.find(&pods()).cloned() else {
         return Ok(Vec::new());
     };
     match cluster.list(&kind, Some(namespace), None).await {
-        Ok(live) => Ok(live.into_iter().filter(is_active).collect()),
+        Ok(live) => Ok(live),
         Err(error) if error.is_forbidden() => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }

@@ -3,13 +3,16 @@
 //! What an import overwrites is kept in a chart first. It is somebody's data, so nothing here removes one unless its run
 //! came through and was not taken back: else the chart may be the only copy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use serde::Serialize;
 
 use crate::{Event, Journal, MigrateError, RunId, StateDir};
+
+/// What nobody has written to for so long was left by a program that was killed.
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A chart that a run has kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,6 +38,14 @@ impl StateDir {
         let mut charts = Vec::new();
         for entry in fs::read_dir(self.charts().map_err(failed)?).map_err(failed)? {
             let chart = entry.map_err(failed)?.path();
+            if is_unfinished(&chart) {
+                charts.push(KeptChart {
+                    stays: unfinished(&chart),
+                    chart,
+                    run: None,
+                });
+                continue;
+            }
             let run = chart
                 .file_name()
                 .and_then(|name| name.to_str())
@@ -94,6 +105,30 @@ impl StateDir {
     }
 }
 
+/// A chart that is being written, or was when the program was killed.
+fn is_unfinished(chart: &Path) -> bool {
+    let name = chart.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(".openshifter-") && name.ends_with(".partial"))
+}
+
+/// Why an unfinished chart stays: something was written to it of late.
+fn unfinished(chart: &Path) -> Option<String> {
+    let age = SystemTime::now()
+        .duration_since(newest(chart)?)
+        .unwrap_or_default();
+    (age < DAY).then(|| "it may still be written".to_owned())
+}
+
+/// When a file was last added to a folder or one in it. None when it is gone meanwhile.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let own = fs::symlink_metadata(folder).ok()?.modified().ok()?;
+    let below = fs::read_dir(folder).ok()?.flatten().filter_map(|entry| {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        is_folder.then(|| newest(&entry.path())).flatten()
+    });
+    below.chain([own]).max()
+}
+
 /// Charts are named `<project>-<run>` and `<project>-before-<run>`.
 fn run_of(name: &str) -> Option<RunId> {
     let mut dashes = name.rmatch_indices('-').map(|(at, _)| at);
@@ -128,8 +163,6 @@ mod tests {
         assert_eq!(charts.len(), 1);
         charts.remove(0).stays
     }
-
-    const DAY: Duration = Duration::from_secs(86_400);
 
     #[test]
     fn a_chart_of_a_complete_run_is_removed_when_it_is_old_enough() {
@@ -169,6 +202,25 @@ mod tests {
         fs::remove_dir_all(state.run(&run.id).unwrap()).unwrap();
         drop(run);
         assert_ne!(stays(&state, Duration::ZERO), None);
+    }
+
+    #[test]
+    fn what_was_never_finished_goes_after_a_day() {
+        let home = tempfile::tempdir().unwrap();
+        let state = StateDir::new(home.path());
+        let left = state.charts().unwrap().join(".openshifter-x.partial");
+        fs::create_dir_all(left.join("data")).unwrap();
+        assert_ne!(stays(&state, Duration::ZERO), None);
+        let ago = SystemTime::now() - 2 * DAY;
+        for folder in [left.join("data"), left.clone()] {
+            std::fs::File::open(folder)
+                .unwrap()
+                .set_modified(ago)
+                .unwrap();
+        }
+        assert_eq!(stays(&state, DAY), None);
+        state.prune(&state.kept_charts(DAY).unwrap()).unwrap();
+        assert!(!left.exists());
     }
 
     #[test]

@@ -2,18 +2,161 @@
 
 use std::collections::BTreeSet;
 
-use openshifter_cluster::Cluster;
+use openshifter_cluster::{Cluster, ClusterError};
 use openshifter_objects::{Object, ObjectKey, claims_of, counted};
+use serde_json::json;
 
 use crate::helper::pods;
 use crate::journal::{At, Event};
-use crate::pods_going::{Stays, mounted, wait_gone};
-use crate::{MigrateError, Run};
+use crate::pods_going::{Stays, mounted, mounting, wait_gone};
+use crate::{Action, MigrateError, Report, Run};
 
-/// Workloads that were scaled to zero, with their replicas before.
+/// What was stopped so that nothing writes to some claims.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Quiesced {
-    workloads: Vec<(ObjectKey, i64)>,
+    stopped: Vec<Stopped>,
+    claims: Vec<String>,
+    /// Uids of the pods that mount one of the claims, ended ones, from when nothing wrote any more.
+    known: BTreeSet<String>,
+}
+
+/// A workload that was stopped.
+#[derive(Debug, Clone)]
+struct Stopped {
+    key: ObjectKey,
+    /// The claims that it mounts.
+    claims: Vec<String>,
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// It had so many replicas.
+    Scaled(i64),
+    /// A CronJob that starts nothing.
+    Suspended,
+}
+
+impl Quiesced {
+    /// What an earlier part of a run has stopped at an end and not started again.
+    pub(crate) fn of(events: &[Event], end: At) -> Self {
+        let mut stopped: Vec<Stopped> = Vec::new();
+        for event in events {
+            match event {
+                Event::Scaling {
+                    at,
+                    key,
+                    from,
+                    to: 0,
+                    claims,
+                } if *at == end => {
+                    stopped.retain(|one| one.key != *key);
+                    stopped.push(Stopped {
+                        key: key.clone(),
+                        claims: claims.clone(),
+                        how: How::Scaled(*from),
+                    });
+                }
+                Event::Suspending { at, key, claims } if *at == end => {
+                    stopped.retain(|one| one.key != *key);
+                    stopped.push(Stopped {
+                        key: key.clone(),
+                        claims: claims.clone(),
+                        how: How::Suspended,
+                    });
+                }
+                Event::Rescaled { at, key } if *at == end => {
+                    stopped.retain(|one| one.key != *key);
+                }
+                _ => {}
+            }
+        }
+        Self {
+            stopped,
+            ..Self::default()
+        }
+    }
+
+    /// Whether nothing is stopped.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stopped.is_empty()
+    }
+
+    /// Starts again what a run has stopped, for an undo, and reports it.
+    ///
+    /// # Errors
+    /// At the first that cannot be started; `undo` can be tried again.
+    pub(crate) async fn give_back(
+        self,
+        run: &Run,
+        cluster: &Cluster,
+        namespace: &str,
+        at: At,
+        report: &mut Report,
+    ) -> Result<(), MigrateError> {
+        for Stopped { key, how, .. } in self.stopped {
+            match set(cluster, namespace, &key, how, false).await {
+                Err(error) if error.is_not_found() => continue,
+                Err(source) => {
+                    return Err(MigrateError::Object {
+                        key,
+                        done: "started again",
+                        source,
+                    });
+                }
+                Ok(()) => {}
+            }
+            run.journal.write(Event::Rescaled {
+                at,
+                key: key.clone(),
+            })?;
+            let now = match how {
+                How::Scaled(replicas) => format!("scaled back to {replicas}"),
+                How::Suspended => "not suspended any more".to_owned(),
+            };
+            report.object(key, Action::Updated, Some(now));
+        }
+        Ok(())
+    }
+
+    /// Takes out what mounts one of these claims: it must not start. Gives each with the claim.
+    pub(crate) fn without_users_of(&mut self, claims: &[String]) -> Vec<(ObjectKey, String)> {
+        let mut out = Vec::new();
+        self.stopped.retain(|one| {
+            let claim = one.claims.iter().find(|claim| claims.contains(claim));
+            out.extend(claim.map(|claim| (one.key.clone(), claim.clone())));
+            claim.is_none()
+        });
+        out
+    }
+
+    /// Proves that nothing was started on the claims since they were at rest, by an operator or a schedule that nobody
+    /// knows of: what it wrote would be missing in the copy.
+    ///
+    /// # Errors
+    /// When a pod was.
+    pub(crate) async fn still(
+        &self,
+        cluster: &Cluster,
+        namespace: &str,
+    ) -> Result<(), MigrateError> {
+        if self.claims.is_empty() {
+            return Ok(());
+        }
+        let pods = mounting(cluster, namespace, &self.claims).await?;
+        let new = pods
+            .iter()
+            .find(|pod| pod.uid().is_some_and(|uid| !self.known.contains(uid)));
+        match new {
+            None => Ok(()),
+            Some(pod) => Err(MigrateError::CannotQuiesce {
+                key: pod.key(),
+                claim: mounted(pod, &self.claims).cloned().unwrap_or_default(),
+                reason: "it was started while the data was to rest; stop what makes it first"
+                    .to_owned(),
+            }),
+        }
+    }
 }
 
 /// Whether a workload is stopped by its replicas.
@@ -57,7 +200,7 @@ fn writers<'a>(
                 object.value()["status"]["phase"].as_str(),
                 Some("Running" | "Pending")
             ),
-            // One between two runs is no writer; its Jobs are looked at by themselves.
+            // One between two runs is no writer, and is suspended; its Jobs are looked at by themselves.
             _ => false,
         };
         if active {
@@ -111,39 +254,52 @@ pub(crate) async fn quiesce(
     claims: &[String],
     quiesced: &mut Quiesced,
 ) -> Result<(), MigrateError> {
-    let pod_type = cluster.discovery().await?.find(&pods()).cloned();
-    let live = match &pod_type {
-        Some(pods) => cluster.list(pods, Some(namespace), None).await?,
-        None => Vec::new(),
-    };
+    quiesced.claims = claims.to_vec();
+    let live = live_pods(cluster, namespace).await?;
+    // Before anything is stopped: what cannot be stopped makes all of it pointless.
+    writers(objects, claims, &live)?;
+    let mut live = live;
+    for object in objects.iter().filter(|object| is_scheduled(object)) {
+        let mounts = mounts(object, objects, claims);
+        if mounts.is_empty() {
+            continue;
+        }
+        let key = object.key();
+        run.progress.note(&format!("suspending {key} for the copy"));
+        run.journal.write(Event::Suspending {
+            at,
+            key: key.clone(),
+            claims: mounts.clone(),
+        })?;
+        let stopped = Stopped {
+            key,
+            claims: mounts,
+            how: How::Suspended,
+        };
+        stop(run, cluster, namespace, at, stopped, quiesced).await?;
+        // It may have started one a moment ago.
+        live = live_pods(cluster, namespace).await?;
+    }
     for (object, replicas) in writers(objects, claims, &live)? {
         let key = object.key();
         run.progress.note(&format!(
             "stopping {key} for the copy ({})",
             counted(replicas, "replica")
         ));
+        let claims = mounts(object, objects, claims);
         run.journal.write(Event::Scaling {
             at,
             key: key.clone(),
             from: replicas,
             to: 0,
+            claims: claims.clone(),
         })?;
-        if let Err(error) = cluster
-            .scale(&key.kind, Some(namespace), &key.name, 0)
-            .await
-        {
-            if error
-                .status()
-                .is_some_and(|status| (400..500).contains(&status))
-            {
-                // The server's no is certain: there is nothing to take back.
-                run.journal.write(Event::Rescaled { at, key })?;
-            } else {
-                quiesced.workloads.push((key, replicas));
-            }
-            return Err(error.into());
-        }
-        quiesced.workloads.push((key, replicas));
+        let stopped = Stopped {
+            key,
+            claims,
+            how: How::Scaled(replicas),
+        };
+        stop(run, cluster, namespace, at, stopped, quiesced).await?;
     }
     // Also where nothing was scaled: pods of what was deleted or scaled before may still write, and pods of an operator
     // or of another application, too.
@@ -173,10 +329,97 @@ pub(crate) async fn quiesce(
             })
         },
     )
-    .await
+    .await?;
+    let pods = mounting(cluster, namespace, claims).await?;
+    quiesced.known = pods
+        .iter()
+        .filter_map(|pod| pod.uid().map(str::to_owned))
+        .collect();
+    Ok(())
 }
 
-/// Gives the workloads their replicas back. Tries all, and returns the first failure.
+async fn live_pods(cluster: &Cluster, namespace: &str) -> Result<Vec<Object>, MigrateError> {
+    let pod_type = cluster.discovery().await?.find(&pods()).cloned();
+    match &pod_type {
+        Some(pods) => Ok(cluster.list(pods, Some(namespace), None).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// A CronJob that starts Jobs.
+fn is_scheduled(object: &Object) -> bool {
+    object.is("batch", "CronJob") && object.value()["spec"]["suspend"] != true
+}
+
+/// Which of these claims a workload mounts.
+fn mounts(object: &Object, objects: &[Object], claims: &[String]) -> Vec<String> {
+    let mut mounted = claims_of(object, objects);
+    mounted.retain(|claim| claims.contains(claim));
+    mounted
+}
+
+/// Stops one workload. It is known as stopped before the cluster is asked: an answer that nobody waits for any more does
+/// not mean that it goes on.
+async fn stop(
+    run: &Run,
+    cluster: &Cluster,
+    namespace: &str,
+    at: At,
+    stopped: Stopped,
+    quiesced: &mut Quiesced,
+) -> Result<(), MigrateError> {
+    let key = stopped.key.clone();
+    let how = match stopped.how {
+        How::Scaled(_) => How::Scaled(0),
+        suspended => suspended,
+    };
+    quiesced.stopped.push(stopped);
+    let Err(error) = set(cluster, namespace, &key, how, true).await else {
+        return Ok(());
+    };
+    if error
+        .status()
+        .is_some_and(|status| (400..500).contains(&status))
+    {
+        // The server's no is certain: there is nothing to take back.
+        quiesced.stopped.pop();
+        run.journal.write(Event::Rescaled {
+            at,
+            key: key.clone(),
+        })?;
+    }
+    Err(MigrateError::Object {
+        key,
+        done: "stopped",
+        source: error,
+    })
+}
+
+/// Scales a workload, or sets whether a CronJob is suspended.
+async fn set(
+    cluster: &Cluster,
+    namespace: &str,
+    key: &ObjectKey,
+    how: How,
+    suspend: bool,
+) -> Result<(), ClusterError> {
+    match how {
+        How::Scaled(replicas) => {
+            cluster
+                .scale(&key.kind, Some(namespace), &key.name, replicas)
+                .await
+        }
+        How::Suspended => {
+            let patch = json!({"spec": {"suspend": suspend}});
+            cluster
+                .merge_patch(&key.kind, Some(namespace), &key.name, &patch)
+                .await
+                .map(|_| ())
+        }
+    }
+}
+
+/// Starts what was stopped. Tries all, and returns the first failure; what is gone needs nothing.
 pub(crate) async fn release(
     run: &Run,
     cluster: &Cluster,
@@ -185,27 +428,23 @@ pub(crate) async fn release(
     quiesced: &mut Quiesced,
 ) -> Result<(), MigrateError> {
     let mut first = Ok(());
-    for (key, replicas) in std::mem::take(&mut quiesced.workloads) {
-        match cluster
-            .scale(&key.kind, Some(namespace), &key.name, replicas)
-            .await
-        {
-            // It is done; that an undo would do it once more does no harm.
-            Ok(()) => {
-                if let Err(error) = run.journal.write(Event::Rescaled { at, key }) {
-                    tracing::warn!(%error, "a scaling could not be journaled");
-                }
-            }
-            Err(error) => {
-                run.progress.note(&format!(
-                    "{key} could not be scaled back to {replicas}: {error}"
-                ));
+    for Stopped { key, how, .. } in std::mem::take(&mut quiesced.stopped) {
+        match set(cluster, namespace, &key, how, false).await {
+            Err(error) if !error.is_not_found() => {
+                run.progress
+                    .note(&format!("{key} could not be started again: {error}"));
                 if first.is_ok() {
                     first = Err(MigrateError::Object {
                         key,
-                        done: "scaled back",
+                        done: "started again",
                         source: error,
                     });
+                }
+            }
+            // That an undo would do it once more does no harm.
+            _ => {
+                if let Err(error) = run.journal.write(Event::Rescaled { at, key }) {
+                    tracing::warn!(%error, "a scaling could not be journaled");
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Resume goes on where an import stopped, also one that is a part of a migration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use openshifter_chart::Chart;
@@ -15,6 +15,7 @@ use crate::helper::Helpers;
 use crate::images::{Goal, Straight, chosen};
 use crate::import::{Before, Existing, ImportOptions, import_after, open_chart};
 use crate::journal::{At, Event};
+use crate::quiesce::Quiesced;
 use crate::undo::{Ends, refused};
 use crate::{ImageChoices, ImageOptions, MigrateError, Report, Run};
 
@@ -220,16 +221,35 @@ pub async fn resume(run: &Run, target: &Cluster, again: &ResumeOptions<'_>) -> E
         _ => None,
     };
     let before = Before {
-        // What was in a claim before this run touched it is in its backup; what is there now is this run's own.
-        kept: events.iter().find_map(|event| match event {
-            Event::VolumeOverwriting { backup, .. } => Some(backup.clone()),
-            _ => None,
-        }),
+        kept: kept(&events),
+        quiesced: Quiesced::of(&events, At::Target),
         straight,
     };
     let helpers = Helpers::new(run, target, namespace, At::Target);
     helpers.remove_left_behind().await.map_err(fail)?;
     import_after(run, &chart, target, namespace, &options, &before).await
+}
+
+/// Claims whose own data is in a chart: those that were emptied after it was made. Any other may have been written to since.
+fn kept(events: &[Event]) -> BTreeMap<String, PathBuf> {
+    let mut charts: BTreeMap<&str, &PathBuf> = BTreeMap::new();
+    let mut kept = BTreeMap::new();
+    for event in events {
+        match event {
+            Event::VolumeOverwriting { claim, backup } => {
+                charts.entry(claim).or_insert(backup);
+            }
+            Event::VolumeWiping { claim } => {
+                kept.extend(
+                    charts
+                        .get(claim.as_str())
+                        .map(|&chart| (claim.clone(), chart.clone())),
+                );
+            }
+            _ => {}
+        }
+    }
+    kept
 }
 
 /// Finds those images at the source again that were to go straight to the target, and are not there yet.

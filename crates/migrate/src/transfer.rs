@@ -106,12 +106,7 @@ pub(crate) async fn read(
             );
         }
         code => {
-            return Err(MigrateError::TarFailed {
-                claim: claim.to_owned(),
-                place: format!("{}/{}", door.pod, door.container),
-                code,
-                said: outcome.stderr.trim().to_owned(),
-            });
+            return Err(tar_failed(claim, door, code, &outcome.stderr));
         }
     }
     let recorded = recorded.map_err(failed(claim, "reading it"))?;
@@ -203,6 +198,15 @@ fn no_stream(claim: &str) -> MigrateError {
     }
 }
 
+fn tar_failed(claim: &str, door: &Door, code: i32, said: &str) -> MigrateError {
+    MigrateError::TarFailed {
+        claim: claim.to_owned(),
+        place: format!("{}/{}", door.pod, door.container),
+        code,
+        said: said.trim().to_owned(),
+    }
+}
+
 /// Lists what a volume holds, with the hash of every file.
 pub(crate) async fn scan(
     run: &Run,
@@ -221,14 +225,7 @@ pub(crate) async fn scan(
     let outcome = exec.finish().await?;
     run.progress.volume_done(claim);
     if outcome.exit_code != 0 {
-        return Err(MigrateError::VolumeAccess {
-            claim: claim.to_owned(),
-            reason: format!(
-                "tar ended with {}: {}",
-                outcome.exit_code,
-                outcome.stderr.trim()
-            ),
-        });
+        return Err(tar_failed(claim, door, outcome.exit_code, &outcome.stderr));
     }
     list.map_err(failed(claim, "reading it back"))
 }

@@ -11,10 +11,11 @@ use crate::ending::{came_to_import, ended};
 use crate::error::{Ended, Failed};
 use crate::helper::{Helpers, candidates};
 use crate::images::image_of;
-use crate::journal::{At, Event};
+use crate::journal::{At, Event, deleted, helper_left, torn};
 use crate::pods_going::{mounted, wait_gone};
 use crate::policy::content;
 use crate::project::inventory;
+use crate::quiesce::Quiesced;
 use crate::run::RUN_LABEL;
 use crate::way_back::import_command;
 use crate::{Action, MigrateError, Report, Run, Side, VolumeAction, VolumeEntry, transfer};
@@ -85,10 +86,7 @@ fn possible(run: &Run) -> Result<Vec<Event>, MigrateError> {
             run.id
         )));
     }
-    if events
-        .iter()
-        .any(|event| matches!(event, Event::DeletedApplication { at: At::Source }))
-    {
+    if deleted(&events, At::Source) {
         let way_back = kept_chart(&events, At::Source, &ends)
             .map(|command| format!("; its chart is kept: {command} brings it back"))
             .unwrap_or_default();
@@ -137,9 +135,7 @@ async fn work(
     };
     run.progress.stage(&format!("taking back run {}", run.id));
     for at in [At::Source, At::Target] {
-        let of_this_end =
-            |event: &Event| matches!(event, Event::HelperStarting { at: end, .. } if *end == at);
-        if events.iter().any(of_this_end) {
+        if helper_left(events, at) {
             let (cluster, namespace) = end(at)?;
             Helpers::new(run, cluster, namespace, at)
                 .remove_left_behind()
@@ -186,31 +182,6 @@ async fn work(
                 let place = (cluster, namespace, *at);
                 put_back(run, place, key, (before, after), report).await?;
             }
-            Event::Scaling { at, key, from, .. } => {
-                let back = events.iter().any(|event| {
-                    matches!(event, Event::Rescaled { at: there, key: scaled } if there == at && scaled == key)
-                });
-                if !back {
-                    let (cluster, namespace) = end(*at)?;
-                    let failed = |source| MigrateError::Object {
-                        key: key.clone(),
-                        done: "scaled back",
-                        source,
-                    };
-                    match cluster
-                        .scale(&key.kind, Some(namespace), &key.name, *from)
-                        .await
-                    {
-                        Ok(()) => report.object(
-                            key.clone(),
-                            Action::Updated,
-                            Some(format!("scaled back to {from}")),
-                        ),
-                        Err(error) if error.is_not_found() => {}
-                        Err(error) => return Err(failed(error)),
-                    }
-                }
-            }
             Event::ImagePushing {
                 stream,
                 tag,
@@ -235,7 +206,7 @@ async fn work(
                     .map(|side| format!(": `{}` brings it back", import_command(backup, side)))
                     .unwrap_or_default();
                 if backup.exists() {
-                    report.next.push(format!(
+                    report.losses.push(format!(
                         "the data that was in claim {claim} first is in {}{command}",
                         backup.display()
                     ));
@@ -258,8 +229,32 @@ async fn work(
             empty(run, cluster, namespace, claim, &images, report).await?;
         }
     }
-    let deleted = |event: &Event| matches!(event, Event::DeletedApplication { at: At::Target });
-    if events.iter().any(deleted) {
+    // Last of all: what starts again finds everything as it was, or does not start.
+    let wiped: Vec<String> = torn(events)
+        .into_iter()
+        .filter(|claim| {
+            let wiping =
+                |event: &Event| matches!(event, Event::VolumeWiping { claim: of } if of == claim);
+            events.iter().any(wiping)
+        })
+        .collect();
+    for at in [At::Source, At::Target] {
+        let mut stopped = Quiesced::of(events, at);
+        if at == At::Target {
+            for (key, claim) in stopped.without_users_of(&wiped) {
+                report.losses.push(format!(
+                    "{key} stays stopped, since claim {claim} holds only a part of the data that was imported"
+                ));
+            }
+        }
+        if !stopped.is_empty() {
+            let (cluster, namespace) = end(at)?;
+            stopped
+                .give_back(run, cluster, namespace, at, report)
+                .await?;
+        }
+    }
+    if deleted(events, At::Target) {
         let way = kept_chart(events, At::Target, &ends)
             .map(|command| format!(": {command} brings it back"))
             .unwrap_or_default();
@@ -342,7 +337,7 @@ async fn untag(
         return Ok(());
     }
     if let Some(before) = before {
-        report.next.push(format!(
+        report.losses.push(format!(
             "the tag {stream}:{tag} of {namespace} led to {before} first: `oc tag {namespace}/{stream}@{before} {namespace}/{stream}:{tag}` brings that back"
         ));
         return Ok(());
@@ -402,9 +397,7 @@ pub fn way_on(run: &Run) -> Result<Option<String>, MigrateError> {
     }
     let events = run.journal.events()?;
     let ends = Ends::of(run)?;
-    let deleted = events
-        .iter()
-        .any(|event| matches!(event, Event::DeletedApplication { at: At::Source }));
+    let deleted = deleted(&events, At::Source);
     let kept = kept_chart(&events, At::Source, &ends).filter(|_| deleted);
     Ok(Some(match kept {
         Some(command) => command,

@@ -16,7 +16,7 @@ pub(crate) fn import_command(chart: &Path, side: &Side) -> String {
 }
 
 /// A word for a shell.
-fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:@=+,%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

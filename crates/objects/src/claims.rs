@@ -1,5 +1,7 @@
 //! Which PersistentVolumeClaims a workload keeps its data in.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::{Object, places};
@@ -10,11 +12,10 @@ use crate::{Object, places};
 /// Of a StatefulSet the claims for all its ordinals are named, and those in `all` that ordinals it no
 /// longer has left behind: scaling down keeps the claim and its data.
 pub fn claims_of(object: &Object, all: &[Object]) -> Vec<String> {
-    let mut names: Vec<String> = object
-        .claim_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let mut names = Names::default();
+    for name in object.claim_names() {
+        names.push(name.to_owned());
+    }
     if object.is("apps", "StatefulSet") {
         let count = object
             .value()
@@ -33,7 +34,7 @@ pub fn claims_of(object: &Object, all: &[Object]) -> Vec<String> {
             let stem = format!("{template}-{}-", object.name());
             // A count that no cluster can run would only fill the memory.
             for ordinal in start..start.saturating_add(count.min(100_000)) {
-                push(&mut names, format!("{stem}{ordinal}"));
+                names.push(format!("{stem}{ordinal}"));
             }
             let mut left: Vec<(u64, &str)> = all
                 .iter()
@@ -44,16 +45,25 @@ pub fn claims_of(object: &Object, all: &[Object]) -> Vec<String> {
                 .collect();
             left.sort_unstable();
             for (_, name) in left {
-                push(&mut names, name.to_owned());
+                names.push(name.to_owned());
             }
         }
     }
-    names
+    names.in_order
 }
 
-fn push(names: &mut Vec<String>, name: String) {
-    if !names.contains(&name) {
-        names.push(name);
+/// Names in order, each once; there may be many.
+#[derive(Default)]
+struct Names {
+    in_order: Vec<String>,
+    known: HashSet<String>,
+}
+
+impl Names {
+    fn push(&mut self, name: String) {
+        if self.known.insert(name.clone()) {
+            self.in_order.push(name);
+        }
     }
 }
 

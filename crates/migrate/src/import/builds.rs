@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use openshifter_chart::ImageRecord;
 use openshifter_cluster::Cluster;
-use openshifter_objects::{GroupKind, Object};
+use openshifter_objects::{GroupKind, Object, ObjectKey};
 use serde_json::{Value, json};
 
+use crate::journal::Event;
+use crate::policy::content;
 use crate::report::{ImageAction, ImageEntry, Report};
 use crate::{MigrateError, Run};
 
@@ -163,7 +165,13 @@ pub(crate) async fn run(
         let record = images
             .iter()
             .find(|image| image.tags.iter().any(|known| known.to_string() == tag));
-        if let Some(reference) = image_of(target, namespace, tag).await? {
+        // What an earlier import made another image of, or by another recipe, is built again.
+        let renewed = source_of(config).is_some()
+            && is_renewed(&run.journal.events()?, &config.key())
+            && !is_of_run(run, target, namespace, tag).await?;
+        if let Some(reference) = image_of(target, namespace, tag).await?
+            && !renewed
+        {
             if let Some(record) = record.filter(|record| record.decision == "rebuild") {
                 // A trigger may have been quick: what is in a stream of this run was built in it.
                 let ours = is_of_run(run, target, namespace, tag).await?;
@@ -202,6 +210,7 @@ pub(crate) async fn run(
         let name = start(target, namespace, config).await?;
         run.progress.note(&format!("build {name} is running"));
         let digest = follow(run, target, namespace, &name).await?;
+        run.journal.write(Event::Built { key: config.key() })?;
         report.images.push(ImageEntry {
             name: record.map_or_else(|| tag.to_owned(), |record| record.name.clone()),
             decision: "rebuild".to_owned(),
@@ -212,6 +221,24 @@ pub(crate) async fn run(
         });
     }
     Ok(())
+}
+
+/// Whether this run has made or changed a BuildConfig and not built by it since.
+fn is_renewed(events: &[Event], config: &ObjectKey) -> bool {
+    let mut renewed = false;
+    let mut was = None;
+    for event in events {
+        match event {
+            Event::Creating { key, .. } if key == config => renewed = true,
+            Event::Changing { key, before, .. } if key == config => was = Some(content(before)),
+            Event::Changed { key, content, .. } if key == config => {
+                renewed |= was.as_ref().is_some_and(|was| was != content);
+            }
+            Event::Built { key } if key == config => renewed = false,
+            _ => {}
+        }
+    }
+    renewed
 }
 
 fn is_left(images: &[ImageRecord], tag: &str) -> bool {
@@ -403,6 +430,39 @@ mod tests {
             source_of(&config(json!({"type": "Binary", "binary": {}}))),
             None
         );
+    }
+
+    #[test]
+    fn another_recipe_makes_another_image() {
+        let config = |branch: &str| {
+            Object::from_value(
+                json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig",
+                "metadata": {"name": "web"}, "spec": {"source": {"git": {"ref": branch}}}}),
+            )
+            .unwrap()
+        };
+        let key = config("v1").key();
+        let at = crate::journal::At::Target;
+        let changed = |to: &str| {
+            [
+                Event::Changing {
+                    at,
+                    key: key.clone(),
+                    before: config("v1"),
+                },
+                Event::Changed {
+                    at,
+                    key: key.clone(),
+                    resource_version: String::new(),
+                    content: content(&config(to)),
+                },
+            ]
+        };
+        assert!(!is_renewed(&changed("v1"), &key));
+        assert!(is_renewed(&changed("v2"), &key));
+        let built = Event::Built { key: key.clone() };
+        let events: Vec<Event> = changed("v2").into_iter().chain([built]).collect();
+        assert!(!is_renewed(&events, &key));
     }
 
     #[test]

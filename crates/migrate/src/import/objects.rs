@@ -184,7 +184,9 @@ fn scalers<'a>(objects: impl Iterator<Item = &'a Object>) -> Vec<&'a Object> {
 fn differences(wanted: &Object, live: &Object, scalers: &[&Object]) -> Vec<Difference> {
     let scaled = is_scaled(wanted, scalers);
     let mut found = compare_live(wanted, live);
-    found.retain(|difference| !(scaled && difference.pointer == "/spec/replicas"));
+    // At none, an autoscaler decides nothing: somebody, or this program, has stopped it.
+    let runs = live.value()["spec"]["replicas"] != 0;
+    found.retain(|difference| !(scaled && runs && difference.pointer == "/spec/replicas"));
     found
 }
 

@@ -1,6 +1,7 @@
 //! Volumes of an import: claims that exist are compared first, data is restored, read back and compared.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Instant;
 
 use futures::StreamExt as _;
@@ -8,17 +9,18 @@ use futures::stream;
 use openshifter_chart::{ChartBuilder, ChartMeta, Content, VolumeNote};
 use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Object, counted};
+use openshifter_volumes::commands::Tar;
 use openshifter_volumes::{Allow, FileList, StoredVolume};
 
 use crate::export::{VOLUMES_AT_ONCE, verify};
-use crate::helper::Door;
+use crate::helper::{Door, node_of};
 use crate::import::{Before, Prepared, Work};
-use crate::journal::{At, Event};
+use crate::journal::{At, Event, torn};
 use crate::project::{ClaimState, claim_state, inventory};
 use crate::quiesce::{self, Quiesced};
 use crate::report::{Report, VolumeAction, VolumeEntry};
 use crate::transfer::Found;
-use crate::{MigrateError, Run, transfer};
+use crate::{MigrateError, transfer};
 
 /// What is to be done with a volume.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(crate) enum Plan {
     Equal,
     /// It holds a part of the data: this run was stopped while it wrote.
     Rewrite,
+    /// An earlier part of this run has restored and verified it; the application has written to it since.
+    Verified,
     /// It holds other data, which is kept first.
     Overwrite {
         /// The claim as it is.
@@ -126,15 +130,50 @@ async fn look_at(
         .note(&format!("claim {claim} exists: comparing what it holds"));
     let images = work.images(claim);
     let door = helpers.open(claim, pods, &images).await?;
-    let looked = look_through(work, claim, &door, stored).await;
+    let mut looked = look_through(work, claim, &door, stored).await;
     helpers.close(&door).await;
+    // The application's own user may not read all of it, or it is written to at this moment.
+    if let Err(refused @ MigrateError::TarFailed { code: 1 | 2, .. }) = &looked
+        && !door.helper
+    {
+        run.progress
+            .note(&format!("{refused}; trying it with a helper pod"));
+        let node = node_of(claim, pods);
+        let door = helpers.start(claim, &images, node.as_deref(), true).await?;
+        looked = look_through(work, claim, &door, stored).await;
+        helpers.close(&door).await;
+    }
+    if let Err(MigrateError::TarFailed { code: 1, said, .. }) = &looked
+        && door.probe.tar == Tar::Gnu
+    {
+        // It holds something, and not the same for long.
+        let written = said.lines().next().unwrap_or_default().to_owned();
+        looked = Ok(Some(vec![format!("it is being written to ({written})")]));
+    }
+    let events = run.journal.events()?;
+    let wiping = |event: &Event| matches!(event, Event::VolumeWiping { claim: of } if of == claim);
     let differences = match looked? {
+        // An earlier part of this run has emptied it: its own data is kept.
+        None if events.iter().any(wiping) => {
+            return Ok(Plan::Overwrite {
+                live: Box::new(live),
+            });
+        }
         None => return Ok(Plan::Fill),
         Some(differences) if differences.is_empty() => return Ok(Plan::Equal),
         Some(differences) => differences,
     };
+    let is_torn = torn(&events).iter().any(|torn| torn == claim);
+    let verified = |event: &Event| matches!(event, Event::VolumeVerified { claim: of, digest } if of == claim && *digest == stored.meta().tree);
+    if !is_torn && events.iter().any(verified) {
+        return Ok(Plan::Verified);
+    }
     // An earlier part of this run made the claim, or found it empty, and was stopped while it wrote: nobody else's data.
-    if live.label(crate::run::RUN_LABEL) == Some(run.id.as_str()) || began_to_fill(run, claim)? {
+    let filling =
+        |event: &Event| matches!(event, Event::VolumeFilling { claim: of } if of == claim);
+    if live.label(crate::run::RUN_LABEL) == Some(run.id.as_str())
+        || (is_torn && events.iter().any(filling))
+    {
         return Ok(Plan::Rewrite);
     }
     if options.overwrite_data {
@@ -171,22 +210,13 @@ async fn look_through(
     }
 }
 
-/// Whether this run has begun to write into a claim that was empty before.
-fn began_to_fill(run: &Run, claim: &str) -> Result<bool, MigrateError> {
-    Ok(run
-        .journal
-        .events()?
-        .iter()
-        .any(|event| matches!(event, Event::VolumeFilling { claim: filled } if filled == claim)))
-}
-
 pub(crate) fn dry_run(decided: &[Decided], report: &mut Report) {
     for one in decided {
         let (action, detail) = match one.plan {
             Plan::Restore | Plan::Fill | Plan::Rewrite => {
                 (VolumeAction::Restored, "would be restored")
             }
-            Plan::Equal => (VolumeAction::Equal, "would stay"),
+            Plan::Equal | Plan::Verified => (VolumeAction::Equal, "would stay"),
             Plan::Overwrite { .. } => (
                 VolumeAction::Overwritten,
                 "would be overwritten, after a backup",
@@ -219,7 +249,7 @@ pub(crate) async fn restore(
             .volumes
             .iter()
             .find(|(claim, _)| *claim == one.claim)?;
-        let kept = kept.as_deref();
+        let kept = kept.get(&one.claim);
         Some(async move {
             let began = Instant::now();
             restore_one(work, one, stored).await?;
@@ -227,7 +257,9 @@ pub(crate) async fn restore(
             Ok::<_, MigrateError>(VolumeEntry {
                 claim: one.claim.clone(),
                 action: match one.plan {
-                    Plan::Restore | Plan::Fill | Plan::Rewrite => VolumeAction::Restored,
+                    Plan::Restore | Plan::Fill | Plan::Rewrite | Plan::Verified => {
+                        VolumeAction::Restored
+                    }
                     Plan::Equal => VolumeAction::Equal,
                     Plan::Overwrite { .. } => VolumeAction::Overwritten,
                 },
@@ -236,11 +268,9 @@ pub(crate) async fn restore(
                 digest: Some(meta.tree.clone()),
                 verified: true,
                 seconds: began.elapsed().as_secs_f64(),
-                detail: None,
-                backup: match one.plan {
-                    Plan::Overwrite { .. } => kept.map(Path::to_owned),
-                    _ => None,
-                },
+                detail: matches!(one.plan, Plan::Verified)
+                    .then(|| "by an earlier part of this run; written to since".to_owned()),
+                backup: kept.cloned(),
             })
         })
     }))
@@ -271,6 +301,9 @@ async fn restore_one(
         ..
     } = work;
     let claim = one.claim.as_str();
+    if matches!(one.plan, Plan::Verified) {
+        return Ok(());
+    }
     if !matches!(one.plan, Plan::Equal) {
         let images = work.images(claim);
         if matches!(one.plan, Plan::Fill) {
@@ -279,6 +312,11 @@ async fn restore_one(
             })?;
         }
         let door = helpers.start(claim, &images, None, false).await?;
+        if matches!(one.plan, Plan::Overwrite { .. }) {
+            run.journal.write(Event::VolumeWiping {
+                claim: claim.to_owned(),
+            })?;
+        }
         if matches!(one.plan, Plan::Overwrite { .. } | Plan::Rewrite) {
             transfer::wipe(target, namespace, claim, &door).await?;
         }
@@ -324,13 +362,13 @@ async fn prove(
 }
 
 /// Stops what writes to claims that exist and are to be written, and keeps the data of those that are overwritten in a
-/// verified chart of its own. Gives the chart's place.
+/// verified chart of its own. Gives each claim's chart.
 async fn keep(
     work: Work<'_>,
     decided: &[Decided],
     before: &Before,
     quiesced: &mut Quiesced,
-) -> Result<Option<PathBuf>, MigrateError> {
+) -> Result<BTreeMap<String, PathBuf>, MigrateError> {
     let Work {
         run,
         target,
@@ -346,11 +384,12 @@ async fn keep(
         .collect();
     let written: Vec<String> = decided
         .iter()
-        .filter(|one| !matches!(one.plan, Plan::Restore | Plan::Equal))
+        .filter(|one| !matches!(one.plan, Plan::Restore | Plan::Equal | Plan::Verified))
         .map(|one| one.claim.clone())
         .collect();
+    let mut kept = BTreeMap::new();
     if written.is_empty() {
-        return Ok(None);
+        return Ok(kept);
     }
     let (live, _) = inventory(target, namespace, None).await?;
     quiesce::quiesce(
@@ -363,24 +402,26 @@ async fn keep(
         quiesced,
     )
     .await?;
-    if overwritten.is_empty() {
-        return Ok(None);
-    }
-    let claims: Vec<String> = overwritten
+    let unkept: Vec<(&str, &Object)> = overwritten
         .iter()
-        .map(|(claim, _)| (*claim).to_owned())
+        .filter(|(claim, _)| !before.kept.contains_key(*claim))
+        .copied()
         .collect();
-    let backup = match &before.kept {
-        Some(kept) => kept.clone(),
-        None => back_up(work, &overwritten).await?,
+    let backup = match unkept.is_empty() {
+        true => None,
+        false => Some(back_up(work, &unkept).await?),
     };
-    for claim in claims {
+    for (claim, _) in overwritten {
+        let Some(backup) = before.kept.get(claim).or(backup.as_ref()) else {
+            continue;
+        };
         run.journal.write(Event::VolumeOverwriting {
-            claim,
+            claim: claim.to_owned(),
             backup: backup.clone(),
         })?;
+        kept.insert(claim.to_owned(), backup.clone());
     }
-    Ok(Some(backup))
+    Ok(kept)
 }
 
 /// Writes a chart of claims alone, with their data, and verifies it.
@@ -399,7 +440,14 @@ async fn back_up(work: Work<'_>, claims: &[(&str, &Object)]) -> Result<PathBuf, 
         .state
         .charts()
         .map_err(|source| MigrateError::State { source })?;
-    let path = folder.join(format!("{namespace}-before-{}", run.id));
+    // An earlier part of the run may have made one.
+    let path = (1..)
+        .map(|number| match number {
+            1 => folder.join(format!("{namespace}-before-{}", run.id)),
+            _ => folder.join(format!("{namespace}-before-{number}-{}", run.id)),
+        })
+        .find(|path| !path.exists())
+        .unwrap_or_default();
     let version = target.version().await?;
     let openshift = version.openshift.is_some();
     let mut builder = ChartBuilder::create(

@@ -13,7 +13,7 @@ use crate::error::{Ended, Failed};
 use crate::export::{Role, export_as, verify};
 use crate::images::Onward;
 use crate::import::{Before, ImportOptions, import_after};
-use crate::journal::{At, Event};
+use crate::journal::{At, Event, deleted};
 use crate::project::side;
 use crate::quiesce::{self, Quiesced};
 use crate::report::Outcome;
@@ -192,10 +192,13 @@ impl Work<'_> {
                     };
                     run.journal.write(event)?;
                     let kept = Chart::open(&backup)?;
-                    before.kept = Some(backup);
+                    before.kept = kept
+                        .volumes()?
+                        .into_iter()
+                        .map(|(claim, _)| (claim, backup.clone()))
+                        .collect();
                     self.delete(self.target, deletes, &kept, At::Target, state, report)
                         .await?;
-                    state.quiesced_target = Quiesced::default();
                 }
                 import_options.overwrite_data = true;
                 self.import(&chart, &import_options, &before, report)
@@ -346,13 +349,21 @@ impl Work<'_> {
         if let Some(key) = not_as_kept(&plan, &live, &chart.objects()?) {
             return Err(MigrateError::ChangedMeanwhile { key });
         }
-        if at == At::Source {
-            // They are deleted, so nothing is left that could go on.
-            state.quiesced = Quiesced::default();
-        }
-        self.run
+        let quiesced = match at {
+            At::Source => &mut state.quiesced,
+            At::Target => &mut state.quiesced_target,
+        };
+        // What somebody has written since is not in the chart.
+        quiesced.still(cluster, &plan.at.namespace).await?;
+        let result = self
+            .run
             .or_cancelled(carry_out(self.run, cluster, &plan, at, report))
-            .await
+            .await;
+        // A part of an application is not started again; all of it goes on where nothing was deleted.
+        if deleted(&self.run.journal.events()?, at) {
+            *quiesced = Quiesced::default();
+        }
+        result
     }
 
     async fn back_up_target(

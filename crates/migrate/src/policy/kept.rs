@@ -22,7 +22,7 @@ pub(super) fn not_as_kept(
     })
 }
 
-/// What a person wrote into an object: no status, no bookkeeping, and not the replicas, which stopping it changes.
+/// What a person wrote into an object: no status, no bookkeeping, and not what stopping it changes.
 pub(crate) fn content(object: &Object) -> Value {
     let mut value = object.value().clone();
     // Controllers add tokens to accounts, and bind claims, whenever they get to it.
@@ -36,6 +36,10 @@ pub(crate) fn content(object: &Object) -> Value {
         }
         if let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) {
             spec.remove("replicas");
+            // A copy suspends it for its time.
+            if object.is("batch", "CronJob") {
+                spec.remove("suspend");
+            }
         }
     }
     value

@@ -53,7 +53,8 @@ pub async fn plan_policy(
     options: &MigrateOptions,
 ) -> Result<PolicyPlan, MigrateError> {
     let in_place = same_place(source, source_namespace, target, target_namespace).await?;
-    if options.policy == Policy::Move
+    // Of a Move the source's claims are deleted, of a Ping-Pong the target's.
+    if options.policy != Policy::Copy
         && options.with_data
         && let Some(claim) = options.export.skip_volumes.first()
     {

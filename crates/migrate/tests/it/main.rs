@@ -12,4 +12,5 @@ mod backups;
 mod devcluster;
 mod dry_run;
 mod faults;
+mod rest;
 mod support;

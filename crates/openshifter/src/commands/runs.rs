@@ -75,7 +75,14 @@ pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
     }
     let mut lines = Vec::new();
     for id in state.runs()? {
-        let run = Run::look(state.clone(), id.clone())?;
+        let run = match Run::look(state.clone(), id.clone()) {
+            Ok(run) => run,
+            Err(error) => {
+                // One that cannot be read must not hide the others.
+                printer.note(&format!("run {id}: {}", error.chain()));
+                continue;
+            }
+        };
         let Ok(ends) = Ends::of(&run) else { continue };
         let place = |side: Side| format!("{}/{}", side.cluster, side.namespace);
         lines.push(Line {
@@ -107,6 +114,9 @@ pub(crate) fn run(args: Runs, printer: Printer) -> Result<Exit> {
                 line.operation,
                 ends.join(" -> ")
             ));
+            if let Some(next) = &line.next {
+                text.push_str(&format!("    {next}\n"));
+            }
         }
         text
     })?;

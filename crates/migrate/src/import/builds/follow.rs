@@ -76,6 +76,9 @@ pub(super) async fn follow(
     })
 }
 
+/// A line of a log that is longer is told in parts.
+const LINE: usize = 8192;
+
 /// Writes the log of a build into ours, for as long as it is followed.
 async fn tell_log(run: &Run, target: &Cluster, namespace: &str, name: &str) {
     let options = LogOptions {
@@ -93,6 +96,12 @@ async fn tell_log(run: &Run, target: &Cluster, namespace: &str, name: &str) {
                         let line: Vec<u8> = rest.drain(..=end).collect();
                         let line = String::from_utf8_lossy(&line);
                         run.progress.note(&format!("{name}: {}", line.trim_end()));
+                    }
+                    // What draws a bar ends no line.
+                    if rest.len() >= LINE {
+                        let line = String::from_utf8_lossy(&rest);
+                        run.progress.note(&format!("{name}: {}", line.trim_end()));
+                        rest.clear();
                     }
                 }
                 if !rest.is_empty() {
