@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openshifter_objects::{GroupKind, ResourceType};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 use url::Url;
@@ -229,6 +229,26 @@ impl Cluster {
                 }),
             },
         }
+    }
+
+    /// Another token in place of one that was refused where it was given on, as by the cluster's registry: that of a new
+    /// login, where this one has ended and its password is known, or what the token's file holds by now. `None` when there
+    /// is no other: then it was refused for another reason.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or the login or file is of no use.
+    pub async fn other_token(
+        &self,
+        refused: &SecretString,
+    ) -> Result<Option<SecretString>, ClusterError> {
+        let is_other = |token: &SecretString| token.expose_secret() != refused.expose_secret();
+        if let (None, Some(session)) = (&self.0.token, &self.0.link.session)
+            && !is_other(&session.token())
+        {
+            // Whether it has ended the cluster says, and any request makes it anew then.
+            self.user().await?;
+        }
+        Ok(self.bearer_token().await?.filter(is_other))
     }
 
     /// Name of the user that the server takes us for.

@@ -2,12 +2,14 @@
 //! through the API server.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use openshifter_cluster::{Cluster, ClusterError, PortForward};
 use openshifter_objects::GroupKind;
 use secrecy::SecretString;
 use serde_json::Value;
 
+use crate::registry::Renew;
 use crate::{
     ImagesError, Registry, RegistryCredentials, RegistryEndpoint, RegistryTrust, RegistryTuning,
 };
@@ -83,9 +85,9 @@ impl ClusterRegistry {
     /// # Errors
     /// When the credentials are refused, or no way leads there: then each that was tried is named with its reason.
     pub async fn find(cluster: &Cluster, access: &RegistryAccess) -> Result<Self, ImagesError> {
-        let credentials = credentials(cluster, access).await?;
+        let login = login(cluster, access).await?;
         if let Some(host) = &access.host {
-            return connect(host, access, credentials).await;
+            return connect(host, access, &login).await;
         }
         let mut reasons = Vec::new();
         let mut hosts = access.exposed.clone();
@@ -93,7 +95,7 @@ impl ClusterRegistry {
             hosts = exposed(cluster, &mut reasons).await?;
         }
         for host in &hosts {
-            match connect(host, access, credentials.clone()).await {
+            match connect(host, access, &login).await {
                 Ok(found) => return Ok(found),
                 // This is the registry, and it has decided.
                 Err(error @ (ImagesError::Unauthorized { .. } | ImagesError::Denied { .. })) => {
@@ -103,7 +105,7 @@ impl ClusterRegistry {
             }
         }
         for place in PLACES {
-            match forwarded(cluster, place, access, &credentials).await {
+            match forwarded(cluster, place, access, &login).await {
                 Ok(found) => return Ok(found),
                 Err(error @ (ImagesError::Unauthorized { .. } | ImagesError::Denied { .. })) => {
                     return Err(error);
@@ -118,12 +120,19 @@ impl ClusterRegistry {
     }
 }
 
-async fn credentials(
-    cluster: &Cluster,
-    access: &RegistryAccess,
-) -> Result<RegistryCredentials, ImagesError> {
+/// Who we are to the registry.
+struct Login {
+    credentials: RegistryCredentials,
+    /// The cluster's own token may end in the middle of a copy.
+    renew: Option<Renew>,
+}
+
+async fn login(cluster: &Cluster, access: &RegistryAccess) -> Result<Login, ImagesError> {
     if let Some(credentials) = &access.credentials {
-        return Ok(credentials.clone());
+        return Ok(Login {
+            credentials: credentials.clone(),
+            renew: None,
+        });
     }
     let token: SecretString = cluster.bearer_token().await?.ok_or_else(|| ImagesError::NoWay {
         cluster: cluster.name().to_owned(),
@@ -131,13 +140,38 @@ async fn credentials(
     })?;
     // Any name will do when nobody tells ours.
     let user = cluster.user().await.unwrap_or_default();
-    Ok(RegistryCredentials::openshift(&user, token))
+    let again = cluster.clone();
+    let renew: Renew = Arc::new(move |refused| {
+        let cluster = again.clone();
+        Box::pin(async move {
+            let other = cluster.other_token(&refused).await;
+            other.unwrap_or_else(|error| {
+                tracing::debug!(%error, "there is no other token for the registry");
+                None
+            })
+        })
+    });
+    Ok(Login {
+        credentials: RegistryCredentials::openshift(&user, token),
+        renew: Some(renew),
+    })
+}
+
+impl Login {
+    async fn connect(
+        &self,
+        endpoint: &RegistryEndpoint,
+        access: &RegistryAccess,
+    ) -> Result<Registry, ImagesError> {
+        let (credentials, renew) = (self.credentials.clone(), self.renew.clone());
+        Registry::connect_renewing(endpoint, credentials, access.tuning, renew).await
+    }
 }
 
 async fn connect(
     host: &str,
     access: &RegistryAccess,
-    credentials: RegistryCredentials,
+    login: &Login,
 ) -> Result<ClusterRegistry, ImagesError> {
     let mut trust = access.trust.clone();
     if access.insecure.contains(host) {
@@ -146,7 +180,7 @@ async fn connect(
     }
     let endpoint = RegistryEndpoint::parse(host, trust)?;
     Ok(ClusterRegistry {
-        registry: Registry::connect_tuned(&endpoint, credentials, access.tuning).await?,
+        registry: login.connect(&endpoint, access).await?,
         forward: None,
     })
 }
@@ -210,7 +244,7 @@ async fn forwarded(
     cluster: &Cluster,
     place: &Place,
     access: &RegistryAccess,
-    credentials: &RegistryCredentials,
+    login: &Login,
 ) -> Result<ClusterRegistry, ImagesError> {
     let forward = cluster
         .forward_service(place.namespace, place.service, PORT)
@@ -223,9 +257,8 @@ async fn forwarded(
     }
     let host = format!("{}.{}.svc:{PORT}", place.service, place.namespace);
     let endpoint = RegistryEndpoint::through(forward.address(), &host, trust)?;
-    let registry = Registry::connect_tuned(&endpoint, credentials.clone(), access.tuning)
-        .await
-        .map_err(|error| match (error, forward.failure()) {
+    let registry = login.connect(&endpoint, access).await.map_err(|error| {
+        match (error, forward.failure()) {
             // All that a client sees is the end of its connection.
             (
                 ImagesError::Lost {
@@ -238,7 +271,8 @@ async fn forwarded(
                 reason,
             },
             (error, _) => error,
-        })?;
+        }
+    })?;
     Ok(ClusterRegistry {
         registry,
         forward: Some(forward),

@@ -52,8 +52,13 @@ fn ways_on(run: &Run, operation: &str) -> Vec<String> {
         "openshifter undo {} takes back what this run changed",
         run.id
     )];
-    if came_to_import(&events) {
+    if operation == "import" {
         ways.push(format!("openshifter resume {} goes on", run.id));
+    } else if came_to_import(&events) {
+        ways.push(format!(
+            "openshifter resume {} goes on with its import, and deletes nothing",
+            run.id
+        ));
     }
     ways
 }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
@@ -71,9 +73,16 @@ struct Token {
     until: Instant,
 }
 
+/// Gives another password in place of one that is no longer accepted, if there is one.
+pub(crate) type Renew =
+    Arc<dyn Fn(SecretString) -> BoxFuture<'static, Option<SecretString>> + Send + Sync>;
+
 /// What we know about how to authenticate.
 pub(crate) struct Auth {
-    pub(crate) credentials: RegistryCredentials,
+    credentials: RwLock<RegistryCredentials>,
+    renew: Option<Renew>,
+    /// Held while the password is replaced.
+    renewing: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -95,15 +104,51 @@ pub(crate) enum Next {
 }
 
 impl Auth {
-    pub(crate) fn new(credentials: RegistryCredentials) -> Self {
+    pub(crate) fn new(credentials: RegistryCredentials, renew: Option<Renew>) -> Self {
         Self {
-            credentials,
+            credentials: RwLock::new(credentials),
+            renew,
+            renewing: Mutex::default(),
             state: Mutex::default(),
         }
     }
 
+    fn credentials(&self) -> RegistryCredentials {
+        let credentials = self.credentials.read();
+        credentials.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(crate) fn has_credentials(&self) -> bool {
-        !matches!(self.credentials, RegistryCredentials::Anonymous)
+        !matches!(self.credentials(), RegistryCredentials::Anonymous)
+    }
+
+    /// Replaces a password that was refused with this header, once for all requests that it was refused to. `false`
+    /// when there is no other.
+    pub(crate) async fn renew(&self, sent: Option<&HeaderValue>) -> bool {
+        if self.renew.is_none() || sent.is_none() {
+            return false;
+        }
+        let _one = self.renewing.lock().await;
+        self.basic().as_ref() != sent || self.replace().await
+    }
+
+    /// Replaces the password. Tokens that it gave are of no use then.
+    async fn replace(&self) -> bool {
+        let (Some(renew), RegistryCredentials::Basic { username, password }) =
+            (&self.renew, self.credentials())
+        else {
+            return false;
+        };
+        let Some(password) = renew(password).await else {
+            return false;
+        };
+        let other = RegistryCredentials::Basic { username, password };
+        *self
+            .credentials
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = other;
+        self.state.lock().await.tokens.clear();
+        true
     }
 
     /// What to do for a request of this scope.
@@ -134,16 +179,28 @@ impl Auth {
         let Some(challenge) = challenge(headers) else {
             return false;
         };
+        let by_password = challenge == Challenge::Basic;
+        // Who comes second waits for the other password, and goes by it. OpenShift's registry refuses a token in this
+        // way, too.
+        let _one = match by_password && self.renew.is_some() {
+            true => Some(self.renewing.lock().await),
+            false => None,
+        };
         let mut state = self.state.lock().await;
-        if let Some(token) = state.tokens.get(scope) {
-            // Another request may have fetched a new one meanwhile.
-            if Some(&token.header) == sent {
-                state.tokens.remove(scope);
-            }
+        // Another request may have fetched a new one meanwhile.
+        let token = state.tokens.get(scope);
+        let by_token = token.is_some_and(|token| Some(&token.header) == sent);
+        if by_token {
+            state.tokens.remove(scope);
         }
-        let hopeless = challenge == Challenge::Basic && (sent.is_some() || !self.has_credentials());
         state.challenge = Some(challenge);
-        !hopeless
+        drop(state);
+        match (by_password, sent) {
+            (false, _) => true,
+            (true, None) => self.has_credentials(),
+            (true, Some(_)) if by_token || self.basic().as_ref() == sent => self.replace().await,
+            (true, Some(_)) => self.renew.is_some(),
+        }
     }
 
     /// Keeps a token that was fetched; `None` when the answer holds none.
@@ -170,7 +227,7 @@ impl Auth {
 
     /// The header of user and password.
     pub(crate) fn basic(&self) -> Option<HeaderValue> {
-        let RegistryCredentials::Basic { username, password } = &self.credentials else {
+        let RegistryCredentials::Basic { username, password } = self.credentials() else {
             return None;
         };
         let text = SecretString::from(format!("{username}:{}", password.expose_secret()));
@@ -182,8 +239,8 @@ impl Auth {
     }
 
     /// The user's name, which some token servers want to see again.
-    pub(crate) fn account(&self) -> Option<&str> {
-        match &self.credentials {
+    pub(crate) fn account(&self) -> Option<String> {
+        match self.credentials() {
             RegistryCredentials::Basic { username, .. } => Some(username),
             RegistryCredentials::Anonymous => None,
         }
@@ -194,6 +251,39 @@ impl Auth {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_password_that_is_refused_is_replaced_once() {
+        let renew: Renew = Arc::new(|refused| {
+            let next = (refused.expose_secret() == "old").then(|| SecretString::from("new"));
+            Box::pin(async move { next })
+        });
+        let old = RegistryCredentials::openshift("dev", "old".into());
+        let auth = Auth::new(old.clone(), Some(renew));
+        let sent = auth.basic();
+        let headers = HeaderMap::from_iter([(
+            http::header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"here\""),
+        )]);
+        assert!(auth.refused("", &headers, sent.as_ref()).await);
+        let now = auth.basic();
+        assert_ne!(now, sent);
+        // A token that the old one gave is refused in the same way by OpenShift's registry.
+        assert!(
+            auth.refused("", &headers, Some(&HeaderValue::from_static("Bearer old")))
+                .await
+        );
+        assert_eq!(auth.basic(), now);
+        // Another request that went by the old one goes again, by the new one; who was refused by that has no other.
+        assert!(auth.refused("", &headers, sent.as_ref()).await);
+        assert_eq!(auth.basic(), now);
+        assert!(!auth.refused("", &headers, now.as_ref()).await);
+        assert!(
+            !Auth::new(old, None)
+                .refused("", &headers, sent.as_ref())
+                .await
+        );
+    }
+
     #[test]
     fn debug_output_shows_no_secret() {
         let credentials =
@@ -203,6 +293,6 @@ mod tests {
             shown.contains("openshift") && !shown.contains("geheim"),
             "{shown}"
         );
-        assert!(!format!("{:?}", Auth::new(credentials).basic()).contains("Basic "));
+        assert!(!format!("{:?}", Auth::new(credentials, None).basic()).contains("Basic "));
     }
 }

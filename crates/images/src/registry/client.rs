@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use url::Url;
 
-use super::auth::{Auth, Next, RegistryCredentials};
+use super::auth::{Auth, Next, RegistryCredentials, Renew};
 use super::connector::{bare, client};
 use super::endpoint::RegistryEndpoint;
 use super::failure::{Attempts, Failure, RegistryTuning, refusal, transport};
@@ -93,6 +93,16 @@ impl Registry {
         credentials: RegistryCredentials,
         tuning: RegistryTuning,
     ) -> Result<Self, ImagesError> {
+        Self::connect_renewing(endpoint, credentials, tuning, None).await
+    }
+
+    /// [`Registry::connect_tuned`], with a way to another password when that of the credentials ends.
+    pub(crate) async fn connect_renewing(
+        endpoint: &RegistryEndpoint,
+        credentials: RegistryCredentials,
+        tuning: RegistryTuning,
+        renew: Option<Renew>,
+    ) -> Result<Self, ImagesError> {
         let http = client(endpoint, tuning)?;
         let with_base = |base: Url, credentials| {
             Self(Arc::new(Inner {
@@ -101,7 +111,7 @@ impl Registry {
                 http: http.clone(),
                 plain_http: endpoint.trust.plain_http,
                 relayed: endpoint.relay.is_some(),
-                auth: Auth::new(credentials),
+                auth: Auth::new(credentials, renew.clone()),
                 tuning,
                 places: Mutex::default(),
                 locks: Mutex::default(),
@@ -304,14 +314,19 @@ impl Registry {
                 query.append_pair("scope", one);
             }
             if let Some(account) = self.0.auth.account() {
-                query.append_pair("account", account);
+                query.append_pair("account", &account);
             }
         }
         let action = format!("get a token to {action}");
         let mut ask = self.ask(Method::GET, url, action.clone(), String::new());
         ask.limit = self.0.tuning.answer_timeout;
         let basic = self.0.auth.basic();
-        let response = self.execute(&ask, basic.as_ref(), true).await?;
+        let mut response = self.execute(&ask, basic.as_ref(), true).await?;
+        if response.status() == StatusCode::UNAUTHORIZED && self.0.auth.renew(basic.as_ref()).await
+        {
+            let other = self.0.auth.basic();
+            response = self.execute(&ask, other.as_ref(), true).await?;
+        }
         if !response.status().is_success() {
             return Err(self.refusal(&action, response).await);
         }

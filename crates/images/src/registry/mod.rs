@@ -17,4 +17,5 @@ pub use endpoint::{RegistryEndpoint, RegistryTrust};
 pub use failure::RegistryTuning;
 pub use repository::Repository;
 
+pub(crate) use auth::Renew;
 pub(crate) use download::{Blob, BlobReader};

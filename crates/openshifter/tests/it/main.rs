@@ -20,6 +20,7 @@ mod images;
 mod images_accounts;
 mod images_bad;
 mod images_followed;
+mod images_login;
 mod images_moved;
 mod images_platform;
 mod images_straight;
