@@ -40,12 +40,12 @@ pub(crate) struct Login {
 
 /// One end, with the same options under another prefix.
 macro_rules! side {
-    ($name:ident, $flag:literal, $prefix:literal, $id:literal, $what:literal, $heading:literal) => {
+    ($name:ident, $cluster:ty, $flag:literal, $prefix:literal, $id:literal, $what:literal, $heading:literal) => {
         #[doc = $what]
         #[derive(Debug, Args)]
         pub(crate) struct $name {
             #[arg(id = $id, help_heading = $heading, long = $flag, value_name = "CLUSTER", help = concat!($what, ": a kubeconfig context, a name from input.json, `in-cluster`, or an address as in api.example.com:6443"))]
-            pub(crate) cluster: String,
+            pub(crate) cluster: $cluster,
             /// User name there; the password is asked for, or comes from a file or the environment
             #[arg(help_heading = $heading, id = concat!($id, "_user"), long = concat!($flag, "-user"), value_name = "NAME")]
             user: Option<String>,
@@ -95,6 +95,7 @@ macro_rules! side {
 
 side!(
     From,
+    String,
     "from",
     "OPENSHIFTER_FROM",
     "from",
@@ -103,14 +104,33 @@ side!(
 );
 side!(
     To,
+    String,
     "to",
     "OPENSHIFTER_TO",
     "to",
     "The target cluster",
     "Target cluster"
 );
+side!(
+    FromAgain,
+    Option<String>,
+    "from",
+    "OPENSHIFTER_FROM",
+    "from",
+    "The source cluster, where the run needs it [default: as in the run]",
+    "Source cluster"
+);
+side!(
+    ToAgain,
+    Option<String>,
+    "to",
+    "OPENSHIFTER_TO",
+    "to",
+    "The target cluster [default: as in the run]",
+    "Target cluster"
+);
 
-/// Credentials for the clusters of a run that were given by their address.
+/// Credentials for a cluster that was given by its address, or for both of a run.
 #[derive(Debug, Args)]
 pub(crate) struct Again {
     /// User name; the password is asked for, or comes from a file or the environment
@@ -131,6 +151,7 @@ pub(crate) struct Again {
 }
 
 impl Again {
+    /// What there is to log in with.
     pub(crate) fn login(&self) -> Login {
         Login {
             user: self.user.clone(),
@@ -142,5 +163,61 @@ impl Again {
             prefix: "OPENSHIFTER",
             ..Login::default()
         }
+    }
+
+    /// What there is to log in with at one end: its own, or else what is the same for both.
+    pub(crate) fn or(&self, own: Login) -> Login {
+        let same = self.login();
+        let trust = Login {
+            ca: own.ca.or(same.ca),
+            insecure: own.insecure || same.insecure,
+            oauth_insecure: own.oauth_insecure || same.oauth_insecure,
+            ..own
+        };
+        let given = trust.user.is_some()
+            || trust.password_file.is_some()
+            || trust.token_file.is_some()
+            || trust.client_certificate.is_some()
+            || ["PASSWORD", "TOKEN"]
+                .iter()
+                .any(|what| std::env::var_os(format!("{}_{what}", trust.prefix)).is_some());
+        match given {
+            true => trust,
+            false => Login {
+                user: same.user,
+                password_file: same.password_file,
+                token_file: same.token_file,
+                prefix: same.prefix,
+                ..trust
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_own_login_or_that_of_both() {
+        let both = Again {
+            user: Some("both".to_owned()),
+            password_file: Some("both.password".into()),
+            token_file: None,
+            ca: Some("ca.pem".into()),
+            insecure: false,
+        };
+        let own = |token: Option<&str>| Login {
+            token_file: token.map(PathBuf::from),
+            prefix: "OPENSHIFTER_FROM",
+            ..Login::default()
+        };
+        let login = both.or(own(Some("token")));
+        assert_eq!((login.user, login.password_file), (None, None));
+        assert_eq!(login.token_file, Some("token".into()));
+        assert_eq!(login.ca, Some("ca.pem".into()));
+        let login = both.or(own(None));
+        assert_eq!(login.user.as_deref(), Some("both"));
+        assert_eq!(login.prefix, "OPENSHIFTER");
     }
 }

@@ -12,7 +12,7 @@ mod transfer;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(crate) use chart::Chart;
-pub(crate) use clusters::{Again, From, Input, Login, Names, To};
+pub(crate) use clusters::{Again, From, FromAgain, Input, Login, Names, To, ToAgain};
 pub(crate) use moves::{Delete, Export, Import, Migrate};
 pub(crate) use parse::duration;
 pub(crate) use runs::{Resume, Runs, Undo};

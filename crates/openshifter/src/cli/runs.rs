@@ -6,16 +6,17 @@ use clap::Args;
 use openshifter_migrate::RunId;
 
 use crate::cli::parse::duration;
-use crate::cli::{Again, FromRegistries, Names, ToRegistry};
+use crate::cli::{Again, FromAgain, FromRegistries, Names, ToAgain, ToRegistry};
 
 /// A run that is taken up again; its journal knows what its ends were called.
 #[derive(Debug, Args)]
 pub(crate) struct Taken {
     /// Id of the run
     pub(crate) run: RunId,
-    /// The target cluster [default: as in the run]
-    #[arg(long, value_name = "CLUSTER")]
-    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) from: FromAgain,
+    #[command(flatten)]
+    pub(crate) to: ToAgain,
     #[command(flatten)]
     pub(crate) again: Again,
     #[command(flatten)]
@@ -24,18 +25,12 @@ pub(crate) struct Taken {
 
 #[derive(Debug, Args)]
 pub(crate) struct Undo {
-    /// The source cluster, if the run changed something there [default: as in the run]
-    #[arg(long, value_name = "CLUSTER")]
-    pub(crate) from: Option<String>,
     #[command(flatten)]
     pub(crate) taken: Taken,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Resume {
-    /// The source cluster, if images go straight from its registry to the target's [default: as in the run]
-    #[arg(long, value_name = "CLUSTER")]
-    pub(crate) from: Option<String>,
     #[command(flatten)]
     pub(crate) taken: Taken,
     #[command(flatten)]

@@ -13,48 +13,35 @@ use crate::printer::Printer;
 async fn again(
     session: &Session,
     names: &Names,
-    login: &Login,
-    asked: Option<&str>,
+    (asked, login): (Option<&str>, Login),
     side: Option<&Side>,
 ) -> Result<Option<Connected>> {
     let Some(side) = side else { return Ok(None) };
     let name = asked.unwrap_or(&side.cluster);
-    Ok(Some(session.connect(names, name, login.clone()).await?))
+    Ok(Some(session.connect(names, name, login).await?))
 }
 
 pub(crate) async fn undo(args: Undo, printer: Printer) -> Result<Exit> {
     let session = Session::new(printer);
     let started = session.take_up(&args.taken.run)?;
     let ends = Ends::of(&started.run)?;
-    let login = args.taken.again.login();
+    let taken = &args.taken;
+    let from = (
+        taken.from.cluster.as_deref(),
+        taken.again.or(taken.from.login()),
+    );
+    let to = (
+        taken.to.cluster.as_deref(),
+        taken.again.or(taken.to.login()),
+    );
     // Only ends at which something was changed are needed.
     let (at_source, at_target) = started.run.journal.touched()?;
     let source = match at_source {
-        true => {
-            let asked = args.from.as_deref();
-            again(
-                &session,
-                &args.taken.names,
-                &login,
-                asked,
-                ends.source.as_ref(),
-            )
-            .await?
-        }
+        true => again(&session, &taken.names, from, ends.source.as_ref()).await?,
         false => None,
     };
     let target = match at_target {
-        true => {
-            let asked = args.taken.to.as_deref();
-            again(
-                &session,
-                &args.taken.names,
-                &login,
-                asked,
-                ends.target.as_ref(),
-            )
-            .await
-        }
+        true => again(&session, &taken.names, to, ends.target.as_ref()).await,
         false => Ok(None),
     };
     let (exit, target) = match target {
@@ -79,37 +66,28 @@ pub(crate) async fn resume(args: Resume, printer: Printer) -> Result<Exit> {
     let session = Session::new(printer);
     let started = session.take_up(&args.taken.run)?;
     let ends = Ends::of(&started.run)?;
-    let login = args.taken.again.login();
+    let taken = &args.taken;
+    let from = (
+        taken.from.cluster.as_deref(),
+        taken.again.or(taken.from.login()),
+    );
+    let to = (
+        taken.to.cluster.as_deref(),
+        taken.again.or(taken.to.login()),
+    );
     let (source_token, target_token) = (args.registries.token()?, args.to_registry.token()?);
     let auth_file = args.registries.auth_file()?;
-    let target = again(
-        &session,
-        &args.taken.names,
-        &login,
-        args.taken.to.as_deref(),
-        ends.target.as_ref(),
-    )
-    .await?;
+    let target = again(&session, &taken.names, to, ends.target.as_ref()).await?;
     let Some(target) = target else {
         return Err(Usage(format!("run {} has no target", args.taken.run)).into());
     };
     let source = match resume_reads_source(&started.run)? {
-        true => {
-            let asked = args.from.as_deref();
-            again(
-                &session,
-                &args.taken.names,
-                &login,
-                asked,
-                ends.source.as_ref(),
-            )
-            .await
-        }
+        true => again(&session, &taken.names, from, ends.source.as_ref()).await,
         false => Ok(None),
     };
     let source = match source {
         // The target may have its images by now. One that was named is meant.
-        Err(error) if args.from.is_none() => {
+        Err(error) if taken.from.cluster.is_none() => {
             printer.note(&format!("the source cannot be asked for images: {error:#}"));
             None
         }
