@@ -64,14 +64,7 @@ pub fn analyze(tree: &Tree, options: &Options) -> Result<Analysis, V2Error> {
         }
     }
     variables::of_other_files(tree, &files, &mut reads);
-    let mut variables = variables::supply(
-        reads,
-        &facts,
-        options,
-        findings
-            .iter()
-            .any(|finding| finding.rule == "logging-console"),
-    );
+    let mut variables = variables::supply(reads, &facts, options, variables::of_edits(&findings));
     variables::set_by_hooks(tree, &facts, &mut variables);
     facts.data_dir.needed = needs_data(&facts, &variables, options);
     findings.extend(findings::of_tree(tree, &facts, options, &variables));

@@ -105,6 +105,12 @@ impl Finding {
         self
     }
 
+    /// Takes out the lines of a statement that has them for itself.
+    pub(crate) fn remove(self, py: &Py<'_>, statement: tree_sitter::Node<'_>) -> Self {
+        let (start, end) = py.lines_of(statement);
+        self.edit(start, end, "")
+    }
+
     pub(crate) fn append(mut self, text: impl Into<String>) -> Self {
         self.append = Some(text.into());
         self
@@ -338,7 +344,7 @@ impl Business {
 impl Sieve {
     /// The expressions of all rules. A test compiles them, so they do compile.
     pub(crate) fn new() -> Option<Self> {
-        let mut all = vec!["OPENSHIFT_|environ|getenv|decouple"];
+        let mut all = vec!["OPENSHIFT_|environ|getenv|decouple|expandvars"];
         for rule in python::RULES {
             if let Check::Python { needle, .. } = rule.check {
                 all.push(needle);
@@ -395,7 +401,14 @@ pub(crate) fn of_file(
             check(&context);
         }
     }
-    found.into_inner()
+    let mut found = found.into_inner();
+    // Rules take statements out without a look at what else goes: together they must not empty a block.
+    let mut edits: Vec<&mut Edit> = found
+        .iter_mut()
+        .flat_map(|finding| &mut finding.edits)
+        .collect();
+    crate::python::keep_a_statement(py, &mut edits);
+    found
 }
 
 /// Runs the rules for the tree.

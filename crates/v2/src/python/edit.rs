@@ -1,5 +1,6 @@
 //! Edits of byte spans. All bytes outside of them stay as they were; a result that parses worse than the original is refused.
 
+use super::blocks::empty_blocks;
 use super::syntax::{Encoding, Newline, Py, line_at, parse, readable, visit};
 use crate::V2Error;
 
@@ -55,7 +56,17 @@ pub(crate) fn apply(
     }
     let result = splice(path, source, edits)?;
     // The original parses, so the result has to.
-    match first_error(&result) {
+    let broken = first_error(&result).or_else(|| {
+        // A block without a statement is none to Python, and one to the parser.
+        let empty = |bytes: &[u8]| {
+            parse(readable(bytes).as_bytes(), None).map_or(0, |tree| empty_blocks(tree.root_node()))
+        };
+        (empty(&result) > empty(source)).then(|| {
+            let first = edits.iter().map(|edit| edit.start).min();
+            line_at(source, first.unwrap_or_default())
+        })
+    });
+    match broken {
         Some(line) => Err(V2Error::WouldBreak {
             path: path.to_owned(),
             line,

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 
 use tree_sitter::{InputEdit, Node, Parser, Point, Tree};
 
+use super::blocks::empty_blocks;
 use super::edit::Edit;
 
 /// What ends a file's lines.
@@ -205,7 +206,11 @@ impl<'a> Py<'a> {
         // An edit that made another encoding of the file is looked at as a whole.
         let old = (matches!(text, Cow::Borrowed(_)) == matches!(self.text, Cow::Borrowed(_)))
             .then_some(&tree);
-        parse(text.as_bytes(), old).is_some_and(|tree| !tree.root_node().has_error())
+        parse(text.as_bytes(), old).is_some_and(|tree| {
+            let root = tree.root_node();
+            // A block without a statement is none to Python, and one to the parser.
+            !root.has_error() && empty_blocks(root) <= empty_blocks(self.root())
+        })
     }
 
     fn point(&self, byte: usize) -> Point {
@@ -215,6 +220,14 @@ impl<'a> Py<'a> {
             .get(..start)
             .map_or(0, |head| head.iter().filter(|byte| **byte == b'\n').count());
         Point::new(row, byte - start)
+    }
+
+    /// The lines of a statement, to take it out. A block of which it is the only one is seen to once all edits are known.
+    pub(crate) fn lines_of(&self, statement: Node<'_>) -> (usize, usize) {
+        (
+            self.line_start(statement.start_byte()),
+            self.line_end(statement.end_byte().saturating_sub(1)),
+        )
     }
 
     /// The byte after a node's last line, its newline included.

@@ -160,6 +160,40 @@ fn reads_of_the_environment_are_found() {
 }
 
 #[test]
+fn reads_of_names_within_texts_copies_and_loops_are_found() {
+    use super::env::env_reads;
+    let source = b"import os\nA = os.environb[b'A']\nB = '%(B)s/%(C)s' % os.environ\nD = '{D}/{E:>3}/{0}'.format(**os.environ)\nfor k in ('F', 'G'):\n    print(os.environ[k])\nH = dict(os.environ)['H']\nI = os.path.expandvars(os.path.join('$I/x', '${J}y'))\nNAMES = ['K', 'L']\nALL = [os.environ.get(n) for n in NAMES]\nM = 'MINE'\nN = os.getenv(M, 1)\nmine = os.environ.copy()\nmine['WRITTEN'] = 'x'\nO = mine['O']\nP = os.environ.copy().get('P')\nfor q in NAMES:\n    if q in os.environ:\n        pass\ndef f(M, k):\n    return os.environ[M], other[k], '{Z}'.format(**other)\nR = '{R}'.format_map(os.environ)\n";
+    let py = Py::parse("x.py", source).expect("it parses");
+    let found: Vec<String> = env_reads(&py)
+        .into_iter()
+        .map(|read| format!("{} {:?} {}", read.name, read.access, read.line))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "A Required 2",
+            "B Required 3",
+            "C Required 3",
+            "D Required 4",
+            "E Required 4",
+            "F Required 6",
+            "G Required 6",
+            "H Required 7",
+            "I Empty 8",
+            "J Empty 8",
+            "K Empty 10",
+            "L Empty 10",
+            "MINE Default 12",
+            "O Required 15",
+            "P Empty 16",
+            "K Asked 18",
+            "L Asked 18",
+            "R Required 22",
+        ]
+    );
+}
+
+#[test]
 fn reads_of_names_that_are_put_together_and_of_libraries_are_found() {
     use super::env::env_reads;
     let source = b"import os\nfrom decouple import config\nimport decouple as d\nimport environ\nfrom environ import Env\nA = os.environ['OPENSHIFT_%s_DB_HOST' % kind]\nB = os.environ.get('OPENSHIFT_' + kind)\nC = os.environ[f'OPENSHIFT_{kind}_IP']\nD = os.environ['OPENSHIFT_{0}_PORT'.format(kind)]\nE = config('E')\nF = d.config('F', default='x')\nenv = environ.Env(DEBUG=(bool, False))\nG = env('G')\nH = env.bool('H', default=False)\nI = environ.Env()('I')\nJ = env.db()\nenv.read_env('.env')\nK = Env()\nL = K.str('L')\nM = other.config('M')\n";

@@ -54,6 +54,18 @@ pub(crate) struct Import<'t> {
     pub(crate) star: bool,
 }
 
+impl Import<'_> {
+    /// The bytes of one name of several, with the comma that goes with it.
+    pub(crate) fn span_of(&self, at: usize) -> Option<(usize, usize)> {
+        let name = self.names.get(at)?;
+        if let Some(next) = self.names.get(at + 1) {
+            return Some((name.whole.start_byte(), next.whole.start_byte()));
+        }
+        let previous = self.names.get(at.checked_sub(1)?)?;
+        Some((previous.whole.end_byte(), name.whole.end_byte()))
+    }
+}
+
 /// One name of an import statement.
 #[derive(Debug, Clone)]
 pub(crate) struct ImportedName<'t> {

@@ -9,7 +9,7 @@ use tree_sitter::Node;
 
 use self::supply::supply_of;
 use crate::facts::{Facts, image_environment};
-use crate::findings::Role;
+use crate::findings::{Finding, Role};
 use crate::options::{DatabaseChoice, Options};
 use crate::python::{Access, Py};
 use crate::shell;
@@ -117,6 +117,14 @@ pub(crate) fn is_in_allowed_hosts(py: &Py<'_>, node: Node<'_>) -> bool {
                 .child_by_field_name("left")
                 .is_some_and(|left| py.text(left) == "ALLOWED_HOSTS");
         }
+        // `ALLOWED_HOSTS.append(…)`
+        if parent.kind() == "call"
+            && parent
+                .child_by_field_name("function")
+                .is_some_and(|function| py.text(function).starts_with("ALLOWED_HOSTS."))
+        {
+            return true;
+        }
         at = parent;
     }
     false
@@ -186,17 +194,48 @@ pub(crate) fn of_other_files(
     }
 }
 
-/// Says for each variable where it comes from. `logs` tells that the conversion adds a setting that reads the level of logs.
+/// Reads in what a conversion writes into Python files. They count at once: the next conversion finds them in the sources.
+pub(crate) fn of_edits(findings: &[Finding]) -> Vec<(String, Access)> {
+    let Ok(reads) =
+        regex::Regex::new(r#"os\.environ(?:\[['"](\w+)['"]\]|\.get\(['"](\w+)['"]\s*(,)?)"#)
+    else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for finding in findings {
+        let texts = finding
+            .edits
+            .iter()
+            .map(|edit| edit.text.as_str())
+            .chain(finding.append.as_deref());
+        for text in texts {
+            found.extend(reads.captures_iter(text).filter_map(|read| {
+                match (read.get(1), read.get(2)) {
+                    (Some(name), _) => Some((name.as_str().to_owned(), Access::Required)),
+                    (None, Some(name)) if read.get(3).is_some() => {
+                        Some((name.as_str().to_owned(), Access::Default))
+                    }
+                    (None, Some(name)) => Some((name.as_str().to_owned(), Access::Empty)),
+                    (None, None) => None,
+                }
+            }));
+        }
+    }
+    found
+}
+
+/// Says for each variable where it comes from. `added` is what the conversion's own additions to files read.
 pub(crate) fn supply(
     mut reads: BTreeMap<String, Vec<Read>>,
     facts: &Facts,
     options: &Options,
-    logs: bool,
+    added: Vec<(String, Access)>,
 ) -> Vec<Variable> {
     // What the conversion itself reads, whatever the application does.
-    let added = always(facts, options, logs);
+    let mut added = added;
+    added.extend(always(facts, options));
     for (name, _) in &added {
-        reads.entry((*name).to_owned()).or_default();
+        reads.entry(name.clone()).or_default();
     }
     let environment = image_environment(&facts.name, &facts.data_dir);
     // A composed variable needs its parts.
@@ -269,7 +308,7 @@ pub(crate) fn set_by_hooks(tree: &Tree, facts: &Facts, variables: &mut [Variable
     }
 }
 
-fn always(facts: &Facts, options: &Options, logs: bool) -> Vec<(&'static str, Access)> {
+fn always(facts: &Facts, options: &Options) -> Vec<(String, Access)> {
     let mut names = vec![("OPENSHIFT_REPO_DIR", Access::Required)];
     if facts.is_django() && options.database == DatabaseChoice::Service {
         names.extend(
@@ -284,13 +323,10 @@ fn always(facts: &Facts, options: &Options, logs: bool) -> Vec<(&'static str, Ac
             .map(|name| (name, Access::Required)),
         );
     }
-    if facts.is_django() {
-        names.push(("OPENSHIFT_APP_DNS", Access::Empty));
-    }
-    if logs {
-        names.push(("DJANGO_LOG_LEVEL", Access::Default));
-    }
     names
+        .into_iter()
+        .map(|(name, access)| (name.to_owned(), access))
+        .collect()
 }
 
 /// What belongs to a variable: the parts of an address such as `postgresql://user:password@host:port`.

@@ -154,7 +154,7 @@ fn what_is_gone_is_left_to_a_person() {
             ("blocker", Some(1)),
             ("blocker", Some(3)),
             ("warning", Some(5)),
-            ("info", Some(7))
+            ("info", Some(8))
         ]
     );
 }

@@ -156,6 +156,52 @@ fn findings_come_worst_first() {
 }
 
 #[test]
+fn a_second_conversion_of_a_result_changes_nothing() {
+    for name in [
+        "django-starter",
+        "flask",
+        "bottle",
+        "wsgi",
+        "app-py",
+        "visitors",
+    ] {
+        for options in [
+            Options::default(),
+            Options {
+                server: openshifter_v2::Server::Gunicorn,
+                ..Options::default()
+            },
+            Options {
+                database: openshifter_v2::DatabaseChoice::Service,
+                ..Options::default()
+            },
+        ] {
+            // Nothing but Django's settings can be given another database.
+            let service = options.database == openshifter_v2::DatabaseChoice::Service;
+            if service && !["django-starter", "visitors"].contains(&name) {
+                continue;
+            }
+            let world = match name {
+                "visitors" => World::of_visitors(),
+                name => World::of_fixture(name),
+            };
+            let result = world.convert(&options);
+            let after = World {
+                folder: tempfile::tempdir().expect("a folder can be made"),
+                root: result.root.clone(),
+            };
+            let again = after.plan(&options).expect("it can be converted");
+            let paths: Vec<&str> = again
+                .actions
+                .iter()
+                .map(|action| action.path.as_str())
+                .collect();
+            assert!(paths.is_empty(), "{name}: {paths:?}");
+        }
+    }
+}
+
+#[test]
 fn no_finding_of_a_result_is_mended_by_another_conversion() {
     for name in ["django-starter", "flask", "bottle", "wsgi", "app-py"] {
         let result = World::of_fixture(name).convert(&Options::default());

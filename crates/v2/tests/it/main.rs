@@ -6,9 +6,11 @@
 mod support;
 
 mod bad_input;
+mod compiles;
 mod conversion;
 mod django;
 mod django_names;
+mod django_removed;
 mod environment;
 mod express;
 mod fixtures;

@@ -3,11 +3,12 @@
 use openshifter_v2::{Options, V2Error};
 use proptest::prelude::*;
 
+use crate::compiles;
 use crate::settings::project;
 use crate::support::World;
 
 /// Statements that rules look for, and others beside them.
-const PIECES: &[&str] = &[
+pub(crate) const PIECES: &[&str] = &[
     "import os\n",
     "import os, sys\n",
     "import secrets\n",
@@ -36,6 +37,16 @@ const PIECES: &[&str] = &[
     "class A(models.Model):\n    b = models.ForeignKey('B', null=True,)\n    c = models.OneToOneField(C)  # three\n",
     "x = request.user.is_authenticated()\n",
     "import django.core.handlers.wsgi\napplication = django.core.handlers.wsgi.WSGIHandler()\n",
+    // Blocks whose only line carries a comment.
+    "import imp\ntry:\n    imp.find_module('settings') # Assumed to be in the same directory.\nexcept ImportError:\n    import sys\n",
+    "import imp\ndef g():\n    imp.find_module('x')  # needed\n",
+    "def f():\n    # egg\n    os.environ['PYTHON_EGG_CACHE'] = '/tmp'  # only this\n",
+    "if 1:\n    from distutils.sysconfig import get_python_lib  # unused\n    os.environ['PYTHON_EGG_CACHE'] = get_python_lib() # both\n",
+    "try:\n    from django.utils.encoding import python_2_unicode_compatible  # py3\nexcept ImportError:\n    pass\n",
+    "if 1:\n    execfile('bin/activate_this.py', {}) # one\n    execfile('more/activate_this.py', {}) # two\n",
+    "try:\n    execfile('activate_this.py', {})  # x\nexcept IOError: pass\n",
+    "import imp, os\n",
+    "import openshiftlibs\nuse_keys = openshiftlibs.openshift_secure({'SECRET_KEY': 'x'})\nSECRET_KEY = use_keys['SECRET_KEY']\n",
     "def f(a, b=None):\n    return a.is_authenticated() if a else {}\n",
     "S = '''several\nlines'''\n",
     "\n",
@@ -179,6 +190,7 @@ proptest! {
             }
             prop_assert_eq!(found, lines);
             prop_assert_eq!(above_ascii(&converted), above_ascii(&file.bytes));
+
             if file.bytes.contains(&b'\r') {
                 let lone = converted.iter().enumerate().any(|(at, byte)| {
                     *byte == b'\n' && at.checked_sub(1).and_then(|at| converted.get(at)) != Some(&b'\r')
@@ -190,6 +202,14 @@ proptest! {
             if file.scrubbed {
                 prop_assert_eq!(converted, file.bytes.clone());
             }
+        }
+        let of = |root: &std::path::Path| [SETTINGS, OTHER].map(|path| root.join(path));
+        let compiled = compiles::broken(&[of(&before.root), of(&result.root)].concat());
+        for path in [SETTINGS, OTHER] {
+            prop_assert!(
+                compiled.contains(&before.root.join(path)) || !compiled.contains(&result.root.join(path)),
+                "{} does not compile any more: {}", path, result.read(path)
+            );
         }
         let again = after.plan(&Options::default()).expect("it can be converted");
         let paths: Vec<&str> = again.actions.iter().map(|action| action.path.as_str()).collect();

@@ -226,7 +226,7 @@ fn each_finding_has_its_tests() {
 
 #[test]
 fn each_rule_finds_something() {
-    let old_settings = "from openshiftlibs import openshift_secure\nimport os\nimport imp\nINSTALLED_APPS = ('django.contrib.staticfiles',)\nON = os.environ.has_key('OPENSHIFT_REPO_DIR')\nDEBUG = True\nALLOWED_HOSTS = [os.environ.get('OPENSHIFT_APP_DNS')]\nSECRET_KEY = 'hunter2'\nuse_keys = openshift_secure({'SECRET_KEY': 'x'})\nMIDDLEWARE_CLASSES = ()\nTEMPLATE_DIRS = ()\nTEMPLATE_CONTEXT_PROCESSORS = ('django.core.context_processors.static',)\nDATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql_psycopg2', 'HOST': '/var/lib/x.sock'}, 'more': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': '/srv/db.sqlite3'}}\nSTATIC_URL = '/static/'\nSTATIC_ROOT = somewhere()\nMEDIA_ROOT = '/srv/media'\n";
+    let old_settings = "from openshiftlibs import openshift_secure\nimport os\nimport imp\nINSTALLED_APPS = ('django.contrib.staticfiles', 'south')\nON = os.environ.has_key('OPENSHIFT_REPO_DIR')\nDEBUG = True\nALLOWED_HOSTS = [os.environ.get('OPENSHIFT_APP_DNS')]\nSECRET_KEY = 'hunter2'\nuse_keys = openshift_secure({'SECRET_KEY': 'x'})\nMIDDLEWARE_CLASSES = ()\nTEMPLATE_DIRS = ()\nTEMPLATE_CONTEXT_PROCESSORS = ('django.core.context_processors.static',)\nDATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql_psycopg2', 'HOST': '/var/lib/x.sock'}, 'more': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': '/srv/db.sqlite3'}}\nSESSION_SERIALIZER = 'django.contrib.sessions.serializers.PickleSerializer'\nSTATIC_URL = '/static/'\nSTATIC_ROOT = somewhere()\nMEDIA_ROOT = '/srv/media'\n";
     let first = project(old_settings);
     for (path, text) in [
         (
@@ -245,9 +245,24 @@ fn each_rule_finds_something() {
             "wsgi/shop/start.py",
             "import django.core.handlers.wsgi\nimport distutils.core\nexecfile('activate_this.py')\napplication = django.core.handlers.wsgi.WSGIHandler()\nimport secrets\n",
         ),
+        (
+            "wsgi/old/manage.py",
+            "from django.core.management import execute_manager\nexecute_manager(1)\n",
+        ),
+        (
+            "wsgi/shop/views.py",
+            "from django.http import HttpResponse\n@register.assignment_tag\ndef v(request):\n    return request.is_ajax() and HttpResponse('', mimetype='x')\n",
+        ),
+        (
+            "wsgi/shop/forms.py",
+            "class F(forms.ModelForm):\n    class Meta:\n        model = X\n        ip = models.IPAddressField()\ninclude('x.urls', namespace='x', app_name='x')\n",
+        ),
         ("libs/secrets.py", ""),
         ("libs/broken.py", "X = ***REMOVED***\n"),
-        ("libs/templates/a.html", "{% load staticfiles %}\n"),
+        (
+            "libs/templates/a.html",
+            "{% load staticfiles %}{% url a-b %}\n",
+        ),
         (
             "setup.py",
             "from setuptools import setup\nsetup(install_requires=['x'])\n",

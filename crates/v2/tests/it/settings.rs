@@ -23,7 +23,10 @@ pub(crate) fn project(settings: &str) -> World {
 }
 
 /// Settings that nothing is wrong with, apart from what a test adds.
-pub(crate) const WHOLE: &str = "import os\nINSTALLED_APPS = ()\nTEMPLATES = []\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'django.db.models.AutoField'\nLOGGING = {'version': 1, 'handlers': {'console': {'class': 'logging.StreamHandler'}}}\n";
+pub(crate) const WHOLE: &str = "import os\nALLOWED_HOSTS = ['*']\nINSTALLED_APPS = ()\nTEMPLATES = []\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'django.db.models.AutoField'\nLOGGING = {'version': 1, 'handlers': {'console': {'class': 'logging.StreamHandler'}}}\n";
+
+/// The same without a word about hosts.
+const OPEN: &str = "import os\nINSTALLED_APPS = ()\nTEMPLATES = []\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'django.db.models.AutoField'\nLOGGING = {'version': 1, 'handlers': {'console': {'class': 'logging.StreamHandler'}}}\n";
 
 fn settings_after(text: &str, options: &Options) -> String {
     let world = project(text);
@@ -95,15 +98,127 @@ fn hosts_that_need_nothing_are_left_alone() {
         "ALLOWED_HOSTS = [os.environ['OPENSHIFT_APP_DNS']]\n",
         "ALLOWED_HOSTS = [os.environ.get('OPENSHIFT_APP_DNS'), '*']\n",
         "ALLOWED_HOSTS = ['*']\n",
-        "if DEBUG:\n    ALLOWED_HOSTS = []\nelse:\n    ALLOWED_HOSTS = ['www.example.com']\n",
+        "ALLOWED_HOSTS = []\nif ON:\n    ALLOWED_HOSTS.append(os.environ['OPENSHIFT_APP_DNS'])\n",
+        "DNS = os.environ['OPENSHIFT_APP_DNS']\nALLOWED_HOSTS = [DNS]\n",
     ] {
         assert_eq!(change(hosts), "", "{hosts}");
     }
 }
 
 #[test]
+fn hosts_that_are_written_out_get_the_routes() {
+    for hosts in [
+        "ALLOWED_HOSTS = []\n",
+        "ALLOWED_HOSTS = ['www.example.com']\n",
+        "ALLOWED_HOSTS = ['myapp-dom.rhcloud.com', gethostname()]\n",
+    ] {
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(change(hosts), @r"
+            +
+            + # The Route's host. The router lets no other through.
+            + ALLOWED_HOSTS = list(ALLOWED_HOSTS) + [os.environ.get('OPENSHIFT_APP_DNS', '*')]
+            ");
+        }
+    }
+    // Both branches, in a file of which nobody knows whether it sets them otherwise.
+    let text = settings_after(
+        &format!(
+            "{OPEN}if DEBUG:\n    ALLOWED_HOSTS = []\nelse:\n    ALLOWED_HOSTS = ['www.example.com']\n"
+        ),
+        &Options::default(),
+    );
+    assert!(
+        text.ends_with("\nALLOWED_HOSTS = list(globals().get('ALLOWED_HOSTS', ())) + [os.environ.get('OPENSHIFT_APP_DNS', '*')]\n"),
+        "{text}"
+    );
+    let text = settings_after(OPEN, &Options::default());
+    assert!(
+        text.ends_with("\nALLOWED_HOSTS = [os.environ.get('OPENSHIFT_APP_DNS', '*')]\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn hosts_of_a_base_file_are_kept() {
+    let world = project("from .base import *\n");
+    world.write(
+        "wsgi/shop/shop/base.py",
+        format!("{OPEN}ALLOWED_HOSTS = ['www.example.com']\n"),
+    );
+    let result = world.convert(&Options::default());
+    assert!(
+        result
+            .read("wsgi/shop/shop/settings.py")
+            .contains("\nimport os\nALLOWED_HOSTS = list(globals().get('ALLOWED_HOSTS', ())) + [os.environ.get('OPENSHIFT_APP_DNS', '*')]\n")
+    );
+    world.write(
+        "wsgi/shop/shop/base.py",
+        format!("{OPEN}ALLOWED_HOSTS = [os.environ['OPENSHIFT_APP_DNS']]\n"),
+    );
+    assert!(of_rule(&world.analyze(&Options::default()), "allowed-hosts").is_empty());
+}
+
+#[test]
+fn hosts_from_elsewhere_are_left_to_a_person() {
+    let world = project(&format!(
+        "{WHOLE}ALLOWED_HOSTS = os.environ.get('HOSTS', '').split(',')\n"
+    ));
+    let analysis = world.analyze(&Options::default());
+    let found = of_rule(&analysis, "allowed-hosts");
+    assert_eq!(found.len(), 1);
+    assert!(matches!(
+        found.first().map(|finding| &finding.remedy),
+        Some(openshifter_v2::Remedy::Person(_))
+    ));
+}
+
+#[test]
+fn the_address_is_set_where_something_reads_it() {
+    // Nothing does: the line would say what is not so.
+    let result = project(WHOLE).convert(&Options::default());
+    assert!(
+        !result
+            .read(".s2i/environment")
+            .contains("OPENSHIFT_APP_DNS")
+    );
+    // The conversion's own edit does.
+    let result = project(OPEN).convert(&Options::default());
+    assert!(
+        result
+            .read(".s2i/environment")
+            .contains("OPENSHIFT_APP_DNS=*\n")
+    );
+}
+
+#[test]
+fn what_the_conversion_reads_has_a_stand_in_at_build() {
+    let world = project(&format!(
+        "{WHOLE}import openshiftlibs\nuse_keys = openshiftlibs.openshift_secure({{'SECRET_KEY': 'x'}})\nSECRET_KEY = use_keys['SECRET_KEY']\n"
+    ));
+    let result = world.convert(&Options::default());
+    assert!(
+        result
+            .read(".s2i/action_hooks/build_env")
+            .contains("OPENSHIFT_SECRET_TOKEN=")
+    );
+    assert!(
+        result
+            .read("CONVERSION.md")
+            .contains("`OPENSHIFT_SECRET_TOKEN`")
+    );
+    let after = World {
+        folder: tempfile::tempdir().expect("a folder can be made"),
+        root: result.root.clone(),
+    };
+    let again = after
+        .plan(&Options::default())
+        .expect("it can be converted");
+    assert!(again.actions.is_empty(), "{:?}", again.actions);
+}
+
+#[test]
 fn errors_are_logged_where_people_see_them() {
-    let before = "import os\nINSTALLED_APPS = ()\nTEMPLATES = []\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'django.db.models.AutoField'";
+    let before = "import os\nALLOWED_HOSTS = ['*']\nINSTALLED_APPS = ()\nTEMPLATES = []\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'django.db.models.AutoField'";
     let after = settings_after(before, &Options::default());
     assert!(
         after.starts_with(&format!("{before}\n\n# Errors are logged")),
@@ -125,8 +240,37 @@ fn logging_of_a_base_file_is_not_overwritten() {
 }
 
 #[test]
+fn logs_that_are_only_mailed_go_to_the_console_too() {
+    // What Django 1.3 to 1.5 wrote into new settings.
+    let head = WHOLE.split("LOGGING").next().expect("it has a head");
+    let mailed = format!(
+        "{head}LOGGING = {{\n    'version': 1,\n    'disable_existing_loggers': False,\n    'handlers': {{\n        'mail_admins': {{\n            'level': 'ERROR',\n            'class': 'django.utils.log.AdminEmailHandler'\n        }}\n    }},\n    'loggers': {{\n        'django.request': {{\n            'handlers': ['mail_admins'],\n            'level': 'ERROR',\n            'propagate': True,\n        }},\n    }}\n}}\n"
+    );
+    insta::assert_snapshot!(changed(&mailed, &settings_after(&mailed, &Options::default())), @r"
+    +
+    + # What is logged is seen with `oc logs`, too.
+    + LOGGING['handlers']['console'] = {'class': 'logging.StreamHandler'}
+    + for openshift_logger in LOGGING['loggers'].values():
+    +     openshift_logger['handlers'] = list(openshift_logger.get('handlers', ())) + ['console']
+    ");
+    // Where no logger has the errors of requests, one gets them.
+    let other = mailed.replace("'django.request'", "'shop'");
+    assert!(settings_after(&other, &Options::default()).contains(
+        "\nLOGGING['loggers']['django.request'] = {'level': 'ERROR'}\nfor openshift_logger in"
+    ));
+    // What has no place for a handler is left to a person.
+    let world = project(&format!("{head}LOGGING = {{}}\n"));
+    let analysis = world.analyze(&Options::default());
+    assert!(
+        of_rule(&analysis, "log-files")
+            .iter()
+            .any(|finding| matches!(finding.remedy, openshifter_v2::Remedy::Person(_)))
+    );
+}
+
+#[test]
 fn logs_in_files_go_to_the_console_too() {
-    let before = "import os\nINSTALLED_APPS = ()\nTEMPLATES = []\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'x'\nLOGGING = {\n    'version': 1,\n    'handlers': {\n        'file': {\n            'class': 'logging.FileHandler',\n            'filename': os.path.join(os.environ['OPENSHIFT_LOG_DIR'], 'app.log'),\n        },\n    },\n    'loggers': {'django': {'handlers': ['file']}},\n}\n";
+    let before = "import os\nALLOWED_HOSTS = ['*']\nINSTALLED_APPS = ()\nTEMPLATES = []\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'x'\nLOGGING = {\n    'version': 1,\n    'handlers': {\n        'file': {\n            'class': 'logging.FileHandler',\n            'filename': os.path.join(os.environ['OPENSHIFT_LOG_DIR'], 'app.log'),\n        },\n    },\n    'loggers': {'django': {'handlers': ['file']}},\n}\n";
     let after = settings_after(before, &Options::default());
     insta::assert_snapshot!(changed(before, &after), @r"
     +
@@ -161,7 +305,7 @@ fn the_middleware_setting_gets_its_new_name() {
 
 #[test]
 fn templates_are_set_up_as_django_reads_it_now() {
-    let before = "import os\nINSTALLED_APPS = ()\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'x'\nLOGGING = {'handlers': {'console': {}}}\nTEMPLATE_DIRS = (os.path.join('x', 'templates'),)\nTEMPLATE_CONTEXT_PROCESSORS = (\n    'django.core.context_processors.static',\n    'django.contrib.auth.context_processors.auth',\n    'shop.processors.cart',\n)\n";
+    let before = "import os\nALLOWED_HOSTS = ['*']\nINSTALLED_APPS = ()\nUSE_TZ = True\nDEFAULT_AUTO_FIELD = 'x'\nLOGGING = {'handlers': {'console': {}}}\nTEMPLATE_DIRS = (os.path.join('x', 'templates'),)\nTEMPLATE_CONTEXT_PROCESSORS = (\n    'django.core.context_processors.static',\n    'django.contrib.auth.context_processors.auth',\n    'shop.processors.cart',\n)\n";
     let after = settings_after(before, &Options::default());
     insta::assert_snapshot!(changed(before, &after), @r"
     -     'django.core.context_processors.static',

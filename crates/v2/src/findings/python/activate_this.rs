@@ -1,7 +1,7 @@
 //! Activation of V2's virtual environment from within Python.
 
 use crate::findings::{Check, FileContext, Rule, Severity};
-use crate::python::{enclosing_statement, visit};
+use crate::python::{children, enclosing_statement, visit};
 
 pub(super) const RULE: Rule = Rule {
     id: "activate-this",
@@ -37,7 +37,7 @@ fn check(file: &FileContext<'_>) {
                 parent.kind() == "try_statement"
                     && statement
                         .parent()
-                        .is_some_and(|block| block.named_child_count() == 1)
+                        .is_some_and(|block| children(block).len() == 1)
             });
         let whole = around.unwrap_or(statement);
         let is_activation = py.text(call).contains("activ")
@@ -45,9 +45,6 @@ fn check(file: &FileContext<'_>) {
             || py.text(call).contains("virtenv")
             || py.source().contains("activate_this");
         let finding = file.at(&RULE, Severity::Blocker, line, "execfile() is called");
-        let at_module = whole
-            .parent()
-            .is_some_and(|parent| parent.kind() == "module");
         if !is_activation || !py.alone_on_lines(whole) {
             file.add(finding.person("port it: exec(open(path).read())"));
             continue;
@@ -59,17 +56,6 @@ fn check(file: &FileContext<'_>) {
         let mut finding = finding.convert("turns the activation into a comment");
         let mut at = py.line_start(whole.start_byte());
         let end = py.line_end(whole.end_byte().saturating_sub(1));
-        let only_of_block = whole
-            .parent()
-            .is_some_and(|parent| parent.kind() == "block" && parent.named_child_count() == 1);
-        if !at_module && only_of_block {
-            let indent: String = py
-                .source()
-                .get(at..whole.start_byte())
-                .unwrap_or_default()
-                .to_owned();
-            finding = finding.edit(at, at, format!("{indent}pass\n"));
-        }
         while at < end {
             let next = py.line_end(at);
             let blank = py

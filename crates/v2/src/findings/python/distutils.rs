@@ -35,27 +35,22 @@ fn check(file: &FileContext<'_>) {
         true
     });
     for statement in &gone {
-        let only_of_block = statement
-            .parent()
-            .is_some_and(|parent| parent.kind() == "block" && parent.named_child_count() == 1);
         let finding = file.at(
             &RULE,
             Severity::Warning,
             py.line(*statement),
             "the folder of the egg cache is set",
         );
-        let finding = if only_of_block || !py.alone_on_lines(*statement) {
+        let finding = if !py.alone_on_lines(*statement) {
             finding.convert("puts `pass` in its place").edit(
                 statement.start_byte(),
                 statement.end_byte(),
                 "pass",
             )
         } else {
-            finding.convert("removes the statement").edit(
-                py.line_start(statement.start_byte()),
-                py.line_end(statement.end_byte()),
-                "",
-            )
+            finding
+                .convert("removes the statement")
+                .remove(py, *statement)
         };
         file.add(finding);
     }
@@ -102,11 +97,7 @@ fn check(file: &FileContext<'_>) {
             file.add(
                 finding
                     .convert("removes the import, which nothing uses")
-                    .edit(
-                        py.line_start(import.statement.start_byte()),
-                        py.line_end(import.statement.end_byte()),
-                        "",
-                    ),
+                    .remove(py, import.statement),
             );
         } else if only_lib && let [only] = import.names.as_slice() {
             // `get_python_lib()` without arguments is the folder of pure modules.

@@ -1,7 +1,7 @@
 //! `imp`, which Python 3.12 does not have.
 
 use crate::findings::{Check, FileContext, Rule, Severity};
-use crate::python::enclosing_statement;
+use crate::python::{Import, enclosing_statement};
 
 pub(super) const RULE: Rule = Rule {
     id: "imp-module",
@@ -18,6 +18,10 @@ fn check(file: &FileContext<'_>) {
         return;
     }
     let py = file.py;
+    // The old manage.py is written anew as a whole.
+    if super::execute_manager::replaces(file) {
+        return;
+    }
     for import in file.imports() {
         let whole = import.from.is_none()
             && matches!(import.names.as_slice(), [only] if only.name == "imp" && only.alias.is_none());
@@ -52,28 +56,39 @@ fn check(file: &FileContext<'_>) {
         if whole && alone && !py.uses_name("imp", &except) {
             let mut finding = finding
                 .convert("removes the import, and the calls that only ask whether another import would work")
-                .edit(
-                    py.line_start(import.statement.start_byte()),
-                    py.line_end(import.statement.end_byte()),
-                    "",
-                );
+                .remove(py, import.statement);
             for statement in asks {
-                let only = statement.parent().is_some_and(|parent| {
-                    parent.kind() == "block" && parent.named_child_count() == 1
-                });
-                finding = if only {
-                    finding.edit(statement.start_byte(), statement.end_byte(), "pass")
-                } else {
-                    finding.edit(
-                        py.line_start(statement.start_byte()),
-                        py.line_end(statement.end_byte()),
-                        "",
-                    )
-                };
+                finding = finding.remove(py, statement);
             }
             file.add(finding);
+        } else if let Some((start, end)) = unused_of_several(file, import) {
+            file.add(
+                finding
+                    .convert("takes it out of the import, since nothing uses it")
+                    .edit(start, end, ""),
+            );
         } else {
             file.add(finding.person("use importlib in its place"));
         }
     }
+}
+
+/// The bytes of `imp` in `import imp, os`, where nothing uses it.
+fn unused_of_several(file: &FileContext<'_>, import: &Import<'_>) -> Option<(usize, usize)> {
+    if import.from.is_some()
+        || import
+            .names
+            .iter()
+            .filter(|name| name.name == "imp")
+            .count()
+            != 1
+    {
+        return None;
+    }
+    let at = import.names.iter().position(|name| name.name == "imp")?;
+    let known_as = import.names.get(at)?.known_as();
+    if file.py.uses_name(known_as, &[import.statement]) {
+        return None;
+    }
+    import.span_of(at)
 }

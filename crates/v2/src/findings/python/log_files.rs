@@ -1,11 +1,12 @@
-//! Logs that go to files only.
+//! Logs that go to files only, or to mail, or nowhere.
 
 use crate::findings::{Check, FileContext, Rule, Severity};
+use crate::python::children;
 
 pub(super) const RULE: Rule = Rule {
     id: "log-files",
-    title: "logs in files",
-    why: "files in a container are gone with its pod, and nobody sees them; what is written to standard output is kept and shown by `oc logs`",
+    title: "logs that nobody sees",
+    why: "files in a container are gone with its pod, and mail needs a server; what is written to the console is kept and shown by `oc logs`",
     check: Check::Python {
         needle: r"LOGGING",
         check,
@@ -23,38 +24,52 @@ fn check(file: &FileContext<'_>) {
         };
         let text = py.text(value);
         let to_console = text.contains("StreamHandler") || text.contains("console");
-        let to_files = text.contains("FileHandler");
         let is_mended = py.source().contains("LOGGING['handlers']['console']");
-        if to_console || !to_files || is_mended {
+        if to_console || is_mended {
             continue;
         }
-        let finding = file.at(
-            &RULE,
-            Severity::Warning,
-            py.line(assign.statement),
-            "the application logs to files only",
-        );
-        // Every logger of its own gets the console beside its files.
+        let (what, rest) = if text.contains("FileHandler") {
+            (
+                "the application logs to files only",
+                "; the files stay, in /tmp/",
+            )
+        } else {
+            ("what the application logs is written nowhere", "")
+        };
+        let finding = file.at(&RULE, Severity::Warning, py.line(assign.statement), what);
+        // Every logger of its own gets the console beside what it has.
         let handlers = py
             .entry(value, "handlers")
             .filter(|node| node.kind() == "dictionary");
         let loggers = py
             .entry(value, "loggers")
             .filter(|node| node.kind() == "dictionary");
-        if handlers.is_none()
-            || loggers.is_none()
-            || assign.nested
-            || file.role != crate::findings::Role::Settings
-        {
+        let (Some(_), Some(loggers), false, crate::findings::Role::Settings) =
+            (handlers, loggers, assign.nested, file.role)
+        else {
             file.add(finding.person("add a StreamHandler, and name it in each logger"));
             continue;
-        }
+        };
+        // Without a logger for them Django's own mails the errors of requests, and does nothing else.
+        let sees_requests = py.entry(value, "root").is_some()
+            || children(loggers).into_iter().any(|pair| {
+                pair.child_by_field_name("key")
+                    .and_then(|key| py.string(key))
+                    .is_some_and(|name| {
+                        ["", "root", "django", "django.request"].contains(&name.as_str())
+                    })
+            });
+        let requests = if sees_requests {
+            ""
+        } else {
+            "LOGGING['loggers']['django.request'] = {'level': 'ERROR'}\n"
+        };
         file.add(
             finding
-                .convert("adds a handler for the console to every logger; the files stay, in /tmp/")
-                .append(
-                    "\n# What is logged is seen with `oc logs`, too.\nLOGGING['handlers']['console'] = {'class': 'logging.StreamHandler'}\nfor openshift_logger in LOGGING['loggers'].values():\n    openshift_logger['handlers'] = list(openshift_logger.get('handlers', ())) + ['console']\n",
-                ),
+                .convert(format!("adds a handler for the console to every logger{rest}"))
+                .append(format!(
+                    "\n# What is logged is seen with `oc logs`, too.\nLOGGING['handlers']['console'] = {{'class': 'logging.StreamHandler'}}\n{requests}for openshift_logger in LOGGING['loggers'].values():\n    openshift_logger['handlers'] = list(openshift_logger.get('handlers', ())) + ['console']\n",
+                )),
         );
     }
 }

@@ -1,5 +1,6 @@
 //! The old setting for middleware.
 
+use super::elements;
 use crate::findings::{Check, FileContext, Rule, Severity};
 use crate::python::children;
 
@@ -20,6 +21,7 @@ const REMOVED: &[&str] = &[
     "django.contrib.csrf.middleware",
     "django.middleware.csrf.CsrfResponseMiddleware",
     "django.middleware.transaction.TransactionMiddleware",
+    "django.middleware.http.SetRemoteAddrFromForwardedFor",
 ];
 
 fn check(file: &FileContext<'_>) {
@@ -64,13 +66,13 @@ fn check(file: &FileContext<'_>) {
                 }
             }
             let items = assign.value.map(children).unwrap_or_default();
+            let mut gone = Vec::new();
             for (at, item) in items.iter().enumerate() {
                 let Some(class) = py.string(*item) else {
                     continue;
                 };
                 if GONE.contains(&class.as_str()) {
-                    let (start, end) = element(file, &items, at);
-                    finding = finding.edit(start, end, "");
+                    gone.push(at);
                 } else if REMOVED.iter().any(|gone| class.starts_with(gone)) {
                     file.add(
                         file.at(
@@ -88,38 +90,12 @@ fn check(file: &FileContext<'_>) {
                     );
                 }
             }
+            if let Some(value) = assign.value {
+                finding = elements::remove(file, finding, value, &gone);
+            }
             if !finding.edits.is_empty() {
                 file.add(finding);
             }
         }
-    }
-}
-
-/// The bytes of one element of a list, with its comma and, if it has them for itself, its lines.
-fn element(file: &FileContext<'_>, items: &[tree_sitter::Node<'_>], at: usize) -> (usize, usize) {
-    let py = file.py;
-    let Some(item) = items.get(at) else {
-        return (0, 0);
-    };
-    let source = py.source();
-    let mut end = item.end_byte();
-    let rest = source.get(end..).unwrap_or_default();
-    let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-    if rest.get(blanks..).is_some_and(|rest| rest.starts_with(',')) {
-        end += blanks + 1;
-    }
-    let line_start = py.line_start(item.start_byte());
-    let line_end = py.line_end(end);
-    let alone = source
-        .get(line_start..item.start_byte())
-        .is_some_and(|head| head.trim().is_empty())
-        && source.get(end..line_end).is_some_and(|tail| {
-            let tail = tail.trim();
-            tail.is_empty() || tail.starts_with('#')
-        });
-    if alone {
-        (line_start, line_end)
-    } else {
-        (item.start_byte(), end)
     }
 }

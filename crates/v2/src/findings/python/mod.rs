@@ -3,23 +3,33 @@
 mod activate_this;
 mod admin_include;
 mod allowed_hosts;
+mod assignment_tag;
 mod auto_field;
 mod context_processors;
 mod database_engine;
 mod database_service;
 mod database_socket;
 mod distutils;
+mod elements;
+mod execute_manager;
 mod has_key;
 mod imp_module;
+mod include_namespace;
+mod is_ajax;
 mod log_files;
 mod logging_console;
 mod middleware_setting;
+mod mimetype;
+mod model_form_fields;
 mod moved_names;
 mod on_delete;
 mod openshift_secure;
 mod proxy_header;
 mod python2_syntax;
 mod python2_unicode;
+mod removed_apps;
+mod removed_classes;
+mod removed_fields;
 mod removed_names;
 mod secret_key;
 mod sqlite_place;
@@ -40,6 +50,7 @@ pub(super) const RULES: &[&Rule] = &[
     &stdlib_shadow::RULE,
     &distutils::RULE,
     &activate_this::RULE,
+    &execute_manager::RULE,
     &imp_module::RULE,
     &has_key::RULE,
     &openshift_secure::RULE,
@@ -59,6 +70,14 @@ pub(super) const RULES: &[&Rule] = &[
     &admin_include::RULE,
     &moved_names::RULE,
     &removed_names::RULE,
+    &removed_apps::RULE,
+    &removed_classes::RULE,
+    &removed_fields::RULE,
+    &assignment_tag::RULE,
+    &mimetype::RULE,
+    &is_ajax::RULE,
+    &model_form_fields::RULE,
+    &include_namespace::RULE,
     &python2_unicode::RULE,
     &on_delete::RULE,
     &log_files::RULE,

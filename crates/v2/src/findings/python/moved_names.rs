@@ -9,7 +9,7 @@ pub(super) const RULE: Rule = Rule {
     title: "names of Django that moved",
     why: "newer Djangos have it under another name only",
     check: Check::Python {
-        needle: r"django\.core\.urlresolvers|django\.utils\.(?:importlib|translation|encoding|http|simplejson)|simplejson|templatetags\.staticfiles|contenttypes|forms\.util\b|SortedDict|django\.utils\.datastructures|django\.core\.cache\.backends|django\.contrib\.admin\.util\b",
+        needle: r"django\.core\.urlresolvers|django\.utils\.(?:importlib|translation|encoding|http|simplejson)|simplejson|templatetags\.staticfiles|contenttypes|forms\.util\b|SortedDict|django\.utils\.datastructures|django\.core\.cache\.backends|django\.contrib\.admin\.util\b|django\.contrib\.postgres\.fields",
         check,
     },
 };
@@ -154,6 +154,13 @@ const NAMES: &[Moved] = &[
         (1, 9),
     ),
     (
+        "django.contrib.postgres.fields",
+        "JSONField",
+        "django.db.models",
+        "JSONField",
+        (4, 0),
+    ),
+    (
         "django.contrib.contenttypes.generic",
         "GenericForeignKey",
         "django.contrib.contenttypes.fields",
@@ -277,6 +284,7 @@ fn check(file: &FileContext<'_>) {
             .source()
             .get(py.line_start(import.statement.start_byte())..import.statement.start_byte())
             .unwrap_or_default()
+            .trim_start_matches('\u{feff}')
             .to_owned();
         let text: Vec<String> = order
             .iter()

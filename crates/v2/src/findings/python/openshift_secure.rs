@@ -1,6 +1,7 @@
 //! The helper library of old starters that made secrets from `OPENSHIFT_SECRET_TOKEN`.
 
 use crate::findings::{Check, FileContext, Rule, Severity};
+use crate::python::enclosing_statement;
 
 pub(super) const RULE: Rule = Rule {
     id: "openshift-secure",
@@ -27,20 +28,40 @@ fn check(file: &FileContext<'_>) {
             py.line(call.node),
             "keys are made by openshift_secure()",
         );
+        // One that comes later, as with what a conversion puts at the end of the file, does not help here.
         let imports_os = file.imports().iter().any(|import| {
             import.from.is_none()
+                && import.statement.start_byte() < call.node.start_byte()
+                && import
+                    .statement
+                    .parent()
+                    .is_some_and(|parent| parent.kind() == "module")
                 && import
                     .names
                     .iter()
                     .any(|name| name.name == "os" && name.alias.is_none())
         });
+        let statement = enclosing_statement(call.node);
+        let start = py.line_start(statement.start_byte());
+        let indent = py
+            .source()
+            .get(start..statement.start_byte())
+            .unwrap_or_default()
+            .trim_start_matches('\u{feff}');
+        let own_line = indent.trim().is_empty();
         // Its argument names the keys that are wanted.
         let keys = call
             .positional
             .first()
             .and_then(|argument| keys_of(file, *argument));
         match keys {
-            Some(keys) if keys == ["SECRET_KEY"] && imports_os => {
+            Some(keys) if keys == ["SECRET_KEY"] && (imports_os || own_line) => {
+                let finding = if imports_os {
+                    finding
+                } else {
+                    let at = statement.start_byte();
+                    finding.edit(at, at, format!("import os\n{indent}"))
+                };
                 file.add(
                     finding
                         .convert("takes the secret key from OPENSHIFT_SECRET_TOKEN itself, which comes from a Secret; sessions that were signed with the old one end")

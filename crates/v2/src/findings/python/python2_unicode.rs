@@ -71,24 +71,15 @@ fn check(file: &FileContext<'_>) {
             .collect();
         let start = finding.unwrap_or_else(|| begin(py.line(import.statement)));
         if others.is_empty() && py.alone_on_lines(import.statement) {
-            finding = Some(start.edit(
-                py.line_start(import.statement.start_byte()),
-                py.line_end(import.statement.end_byte()),
-                "",
-            ));
+            finding = Some(start.remove(py, import.statement));
         } else if others.is_empty() {
             finding = Some(start.edit(
                 import.statement.start_byte(),
                 import.statement.end_byte(),
                 "pass",
             ));
-        } else if let (Some(name), Some(next)) = (import.names.get(at), import.names.get(at + 1)) {
-            finding = Some(start.edit(name.whole.start_byte(), next.whole.start_byte(), ""));
-        } else if let (Some(previous), Some(name)) = (
-            at.checked_sub(1).and_then(|at| import.names.get(at)),
-            import.names.get(at),
-        ) {
-            finding = Some(start.edit(previous.whole.end_byte(), name.whole.end_byte(), ""));
+        } else if let Some((start_byte, end)) = import.span_of(at) {
+            finding = Some(start.edit(start_byte, end, ""));
         } else {
             finding = Some(start);
         }

@@ -37,7 +37,11 @@ fn check(file: &FileContext<'_>) {
                     .edit(
                         import.statement.start_byte(),
                         import.statement.end_byte(),
-                        "from django.urls import include, re_path as url\nfrom django.conf.urls import handler400, handler403, handler404, handler500",
+                        [
+                            "from django.urls import include, re_path as url",
+                            "from django.conf.urls import handler400, handler403, handler404, handler500",
+                        ]
+                        .join(&between(file, import.statement)),
                     ),
             );
             continue;
@@ -75,11 +79,6 @@ fn check(file: &FileContext<'_>) {
         if !stay.is_empty() {
             lines.push(format!("from django.conf.urls import {}", stay.join(", ")));
         }
-        let indent: String = py
-            .source()
-            .get(py.line_start(import.statement.start_byte())..import.statement.start_byte())
-            .unwrap_or_default()
-            .to_owned();
         file.add(
             file.at(
                 &RULE,
@@ -91,12 +90,27 @@ fn check(file: &FileContext<'_>) {
             .edit(
                 import.statement.start_byte(),
                 import.statement.end_byte(),
-                lines.join(&format!("\n{indent}")),
+                lines.join(&between(file, import.statement)),
             ),
         );
     }
     patterns(file, known_as_url.as_deref());
     views_by_name(file);
+}
+
+/// What stands between two statements that take the place of one: a new line with the same indent, if it has its line for itself.
+fn between(file: &FileContext<'_>, statement: tree_sitter::Node<'_>) -> String {
+    let py = file.py;
+    let indent = py
+        .source()
+        .get(py.line_start(statement.start_byte())..statement.start_byte())
+        .unwrap_or_default()
+        .trim_start_matches('\u{feff}');
+    if indent.trim().is_empty() {
+        format!("\n{indent}")
+    } else {
+        "; ".to_owned()
+    }
 }
 
 /// `patterns('', …)` becomes a list.

@@ -18,6 +18,7 @@ mod settings_differ;
 mod setup_py;
 mod static_alias;
 mod template_tags;
+mod template_urls;
 pub(crate) mod variables;
 mod web_server;
 
@@ -37,6 +38,7 @@ pub(super) const RULES: &[&Rule] = &[
     &settings_differ::RULE,
     &media::RULE,
     &template_tags::RULE,
+    &template_urls::RULE,
     &hooks::RULE,
     &cron::RULE,
     &markers::RULE,

@@ -10,26 +10,42 @@ pub(super) const RULE: Rule = Rule {
     check: Check::Tree(check),
 };
 
+/// Libraries that went with their applications, and what to do. All are gone since 1.10.
+const GONE: &[(&str, &str)] = &[
+    (
+        "comments",
+        "install django-contrib-comments, or take out what it shows",
+    ),
+    (
+        "markup",
+        "render the text in the view, or install a package that does",
+    ),
+    ("webdesign", "take the tag out: lorem is built in"),
+    (
+        "adminmedia",
+        "write {% static 'admin/' %}, with {% load static %}",
+    ),
+];
+
+/// Whether a file is a template of Django's, by its name.
+pub(super) fn is_template(path: &str) -> bool {
+    let end = [".html", ".htm", ".txt", ".xml"];
+    !path.ends_with(".py")
+        && (path.contains("template") || end.iter().any(|end| path.ends_with(end)))
+}
+
 fn check(tree: &TreeContext<'_>) {
     let target = tree.options.django;
     if !tree.facts.is_django() || target < crate::options::Version::new(2, 0) {
         return;
     }
     let Ok(loads) = regex::bytes::Regex::new(
-        r"\{%\s*load\s+([^%]*?)\s*%\}|\{%\s*(?:if(?:not)?equal)\b[^%]*%\}",
+        r"\{%\s*load\s+([^%]*?)\s*%\}|\{%\s*(?:if(?:not)?equal|ssi)\b[^%]*%\}",
     ) else {
         return;
     };
     for (path, file) in tree.tree.files() {
-        let is_template = path.contains("template")
-            || [".html", ".htm", ".txt", ".xml"]
-                .iter()
-                .any(|end| path.ends_with(end));
-        let Some(content) = file
-            .content
-            .as_deref()
-            .filter(|_| is_template && !path.ends_with(".py"))
-        else {
+        let Some(content) = file.content.as_deref().filter(|_| is_template(path)) else {
             continue;
         };
         for found in loads.captures_iter(content) {
@@ -38,6 +54,13 @@ fn check(tree: &TreeContext<'_>) {
             };
             let line = Some(line_at(content, whole.start()));
             let Some(names) = found.get(1) else {
+                if whole.as_bytes().windows(4).any(|window| window == b"ssi ") {
+                    tree.add(
+                        RULE.finding(Severity::Blocker, Some(path), line, "ssi is gone")
+                            .person("write {% include %}, with the file in a folder of templates"),
+                    );
+                    continue;
+                }
                 if target >= crate::options::Version::new(4, 0) {
                     tree.add(
                         RULE.finding(Severity::Blocker, Some(path), line, "ifequal is gone")
@@ -61,6 +84,26 @@ fn check(tree: &TreeContext<'_>) {
                     .edit(whole.start(), whole.end(), ""),
                 );
                 continue;
+            }
+            for (library, instead) in GONE {
+                let own = || {
+                    let end = format!("templatetags/{library}.py");
+                    tree.tree.files().any(|(path, _)| path.ends_with(&end))
+                };
+                if words.split_whitespace().any(|word| word == *library)
+                    && !words.contains(" from ")
+                    && !own()
+                {
+                    tree.add(
+                        RULE.finding(
+                            Severity::Blocker,
+                            Some(path),
+                            line,
+                            format!("the library {library} is loaded, and Django does not have it any more"),
+                        )
+                        .person(*instead),
+                    );
+                }
             }
             if target < crate::options::Version::new(3, 0) {
                 continue;
