@@ -6,7 +6,9 @@
 mod support;
 
 mod bad_input;
+mod checked;
 mod conversion;
+mod deploy_order;
 mod django;
 mod django_names;
 mod environment;
@@ -14,8 +16,10 @@ mod express;
 mod fixtures;
 mod hooks;
 mod manifests;
+mod published;
 mod random;
 mod replay;
 mod requirements;
 mod settings;
 mod sources;
+mod told;
