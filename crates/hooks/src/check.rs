@@ -149,7 +149,7 @@ fn entry_points(s2i: &Path, hooks: bool, findings: &mut Findings<'_>) {
                     findings.warning(&path, None, format!("does not call `openshifter-image {name}`, so its hooks are not run"));
                 }
             }
-            Err(_) if hooks => findings.warning(&path, None, format!("is missing, so that the builder's own {name} runs and no hooks; see docs/image-runner.md for its two lines")),
+            Err(_) if hooks => findings.warning(&path, None, format!("is missing, so that the builder's own {name} runs and no hooks; see docs/image-runner.md for what it has to be")),
             Err(_) => {}
         }
     }
@@ -282,7 +282,7 @@ mod tests {
     fn nothing_runs_hooks_by_itself() {
         let hook = (".s2i/action_hooks/deploy*", "#!/bin/bash\nset -e\n");
         insta::assert_snapshot!(findings(&[hook, (".s2i/bin/run", "#!/bin/bash\nexec /usr/libexec/s2i/run\n")]), @"
-        .s2i/bin/assemble: warning: is missing, so that the builder's own assemble runs and no hooks; see docs/image-runner.md for its two lines
+        .s2i/bin/assemble: warning: is missing, so that the builder's own assemble runs and no hooks; see docs/image-runner.md for what it has to be
         .s2i/bin/run: warning: does not call `openshifter-image run`, so its hooks are not run
         ");
     }
