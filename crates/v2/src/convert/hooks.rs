@@ -346,7 +346,7 @@ fn compile_only(entry: &str, python3: bool) -> String {
         return format!("exec python -m py_compile {entry}\n");
     }
     format!(
-        "exec python - {entry} <<'END'\nimport ast\nimport sys\nfrom importlib.util import find_spec\nwith open(sys.argv[1], 'rb') as file:\n    tree = ast.parse(file.read(), sys.argv[1])\ncompile(tree, sys.argv[1], 'exec')\nnames = []\nfor node in tree.body:\n    if isinstance(node, ast.Import):\n        names += [name.name for name in node.names]\n    elif isinstance(node, ast.ImportFrom) and node.level == 0:\n        names.append(node.module)\nnames = {{name.split('.')[0] for name in names}}\nmissing = [name for name in sorted(names) if name not in sys.modules and find_spec(name) is None]\nsys.exit('no module is called ' + ', '.join(missing) if missing else 0)\nEND\n"
+        "exec python - {entry} <<'END'\nimport ast\nimport os\nimport sys\nfrom importlib.util import find_spec\nrepo = os.getcwd()\nsys.path[:0] = [repo, os.path.join(repo, 'libs')]\nwith open(sys.argv[1], 'rb') as file:\n    source = file.read()\ntree = ast.parse(source, sys.argv[1])\ncompile(tree, sys.argv[1], 'exec')\nif b'sys.path' in source:\n    # It looks in places of its own.\n    sys.exit(0)\nnames = []\nfor node in tree.body:\n    if isinstance(node, ast.Import):\n        names += [name.name for name in node.names]\n    elif isinstance(node, ast.ImportFrom) and node.level == 0:\n        names.append(node.module)\nnames = {{name.split('.')[0] for name in names}}\nmissing = [name for name in sorted(names) if name not in sys.modules and find_spec(name) is None]\nsys.exit('no module is called ' + ', '.join(missing) if missing else 0)\nEND\n"
     )
 }
 

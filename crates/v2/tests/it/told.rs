@@ -227,6 +227,9 @@ fn what_serves_by_itself_is_compiled_and_its_imports_are_looked_for() {
     world.write("helper.py", "");
     let good = verify("import os\nimport helper\nraise SystemExit('it was loaded')\n");
     assert!(good.status.success(), "{}", said(&good));
+    // It may have places of its own to look in.
+    let own = verify("import sys\nsys.path.append('more')\nimport elsewhere\n");
+    assert!(own.status.success(), "{}", said(&own));
     let bad = verify("import os\nreturn 1\n");
     assert!(!bad.status.success());
 }
