@@ -116,7 +116,9 @@ pub fn check(root: &Path) -> Vec<Finding> {
     environment::check(&s2i.join("environment"), &mut findings);
     entry_points(&s2i, hooks, &mut findings);
     let old = root.join(".openshift/action_hooks");
-    for path in sorted(&old) {
+    // A conversion leaves V2's hooks for reference, and says in CONVERSION.md where each of them went.
+    let converted = s2i.join("openshifter.json").is_file();
+    for path in sorted(&old).into_iter().filter(|_| !converted) {
         if path.is_file()
             && !s2i
                 .join("action_hooks")
@@ -147,7 +149,7 @@ fn entry_points(s2i: &Path, hooks: bool, findings: &mut Findings<'_>) {
                     findings.warning(&path, None, format!("does not call `openshifter-image {name}`, so its hooks are not run"));
                 }
             }
-            Err(_) if hooks => findings.warning(&path, None, format!("is missing, so that the builder's own {name} runs and no hooks; see docs/image-runner.md for its two lines")),
+            Err(_) if hooks => findings.warning(&path, None, format!("is missing, so that the builder's own {name} runs and no hooks; see docs/image-runner.md for what it has to be")),
             Err(_) => {}
         }
     }
@@ -165,6 +167,17 @@ fn hands_over(text: &str, command: &str) -> bool {
         && code
             .flat_map(str::split_whitespace)
             .any(|word| word == command)
+}
+
+/// Whether the start leaves the runner in place, so that it can call a hook once the application answers.
+fn stays(root: &Path) -> bool {
+    fs::read(root.join(".s2i/bin/run")).is_ok_and(|content| {
+        String::from_utf8_lossy(&content)
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'))
+            .flat_map(str::split_whitespace)
+            .any(|word| word == "--init")
+    })
 }
 
 fn shell_has_carriage_return(content: &[u8]) -> bool {
@@ -269,7 +282,7 @@ mod tests {
     fn nothing_runs_hooks_by_itself() {
         let hook = (".s2i/action_hooks/deploy*", "#!/bin/bash\nset -e\n");
         insta::assert_snapshot!(findings(&[hook, (".s2i/bin/run", "#!/bin/bash\nexec /usr/libexec/s2i/run\n")]), @"
-        .s2i/bin/assemble: warning: is missing, so that the builder's own assemble runs and no hooks; see docs/image-runner.md for its two lines
+        .s2i/bin/assemble: warning: is missing, so that the builder's own assemble runs and no hooks; see docs/image-runner.md for what it has to be
         .s2i/bin/run: warning: does not call `openshifter-image run`, so its hooks are not run
         ");
     }
@@ -277,6 +290,24 @@ mod tests {
     #[test]
     fn old_trees_are_recognised() {
         insta::assert_snapshot!(findings(&[(".openshift/action_hooks/deploy*", "")]), @".openshift/action_hooks/deploy: warning: hooks of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them");
+    }
+
+    #[test]
+    fn converted_trees_keep_old_hooks_for_reference() {
+        let files = [
+            (".openshift/action_hooks/deploy*", ""),
+            (".s2i/openshifter.json", "{}"),
+        ];
+        insta::assert_snapshot!(findings(&files), @"");
+    }
+
+    #[test]
+    fn a_runner_that_stays_calls_post_deploy() {
+        let hook = (".s2i/action_hooks/post_deploy*", "#!/bin/bash\nset -e\n");
+        let assemble = (".s2i/bin/assemble", "exec openshifter-image assemble\n");
+        let run = |text| findings(&[hook, assemble, (".s2i/bin/run", text)]);
+        insta::assert_snapshot!(run("#!/bin/bash\nexec openshifter-image --init run\n"), @"");
+        insta::assert_snapshot!(run("#!/bin/bash\n# not --init\nexec openshifter-image run\n"), @".s2i/action_hooks/post_deploy: warning: is run under `--init` only, once the application answers: `exec powershift image --init run`");
     }
 
     #[test]

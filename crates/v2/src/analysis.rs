@@ -27,6 +27,9 @@ pub struct Analysis {
     /// Python files whose edits are known to leave a file that parses.
     #[serde(skip)]
     pub(crate) applies: BTreeSet<String>,
+    /// Files of Python that are not called so.
+    #[serde(skip)]
+    pub(crate) executed: BTreeSet<String>,
 }
 
 impl Analysis {
@@ -46,7 +49,8 @@ impl Analysis {
 pub fn analyze(tree: &Tree, options: &Options) -> Result<Analysis, V2Error> {
     options.check()?;
     let mut facts = crate::facts::discover(tree, options)?;
-    let files = python_files(tree, &facts);
+    let executed = crate::facts::executed(tree);
+    let files = python_files(tree, &facts, &executed);
     let scans = scan(tree, &facts, options, &files);
     let mut findings = Vec::new();
     let mut reads: BTreeMap<String, Vec<Read>> = BTreeMap::new();
@@ -81,11 +85,16 @@ pub fn analyze(tree: &Tree, options: &Options) -> Result<Analysis, V2Error> {
         findings,
         options: options.clone(),
         applies,
+        executed,
     })
 }
 
 /// The Python files, with what each is to the application.
-fn python_files<'a>(tree: &'a Tree, facts: &Facts) -> Vec<(&'a str, &'a [u8], Role)> {
+fn python_files<'a>(
+    tree: &'a Tree,
+    facts: &Facts,
+    executed: &BTreeSet<String>,
+) -> Vec<(&'a str, &'a [u8], Role)> {
     if facts.cartridge != Cartridge::Python {
         return Vec::new();
     }
@@ -100,6 +109,7 @@ fn python_files<'a>(tree: &'a Tree, facts: &Facts) -> Vec<(&'a str, &'a [u8], Ro
         .filter_map(|(path, file)| {
             let content = file.content.as_deref()?;
             let is_python = path.ends_with(".py")
+                || executed.contains(path)
                 || Some(path) == entry
                 || path == "wsgi/application"
                 || (!path.rsplit('/').next().unwrap_or_default().contains('.')

@@ -247,7 +247,10 @@ impl Needs {
             .collect();
         let mut hooks = vec!["ready", "alive", "verify"];
         if facts.is_django() {
-            hooks.extend(["migrate", "setup"]);
+            hooks.push("migrate");
+        }
+        if facts.has_users() {
+            hooks.push("setup");
         }
         Self {
             name: facts.name.clone(),

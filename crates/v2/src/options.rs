@@ -96,7 +96,7 @@ pub enum Runner {
     /// The static program lies in the source tree: builds need nothing from anywhere.
     #[default]
     Vendored,
-    /// `pip install` of the wheel `openshifter_image` at the start of each build.
+    /// `pip install` of the wheel `openshifter-image` at the start of each build.
     Pip,
     /// The builder image has it on its `PATH`.
     Image,

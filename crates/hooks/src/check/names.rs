@@ -37,7 +37,7 @@ pub(super) fn check(folder: &Path, findings: &mut Findings<'_>) -> bool {
         } else if hook {
             any = true;
             script::check(&path, script::Kind::Hook, findings);
-            if name == "post_deploy" {
+            if name == "post_deploy" && !super::stays(findings.root) {
                 findings.warning(&path, None, "is run under `--init` only, once the application answers: `exec powershift image --init run`");
             }
         } else if environment {

@@ -83,11 +83,9 @@ pub(super) fn check(path: &Path, text: &str, kind: Kind, findings: &mut Findings
         {
             let name = word.rsplit('/').next().unwrap_or_default();
             if let Some((name, advice)) = GONE.iter().find(|(gone, _)| *gone == name) {
-                let message = format!("`{name}` {advice}");
-                if only_said(&code, name) {
-                    findings.warning(path, number, message);
-                } else {
-                    findings.error(path, number, message);
+                // What is only said does no harm.
+                if !only_said(&code, name) {
+                    findings.error(path, number, format!("`{name}` {advice}"));
                 }
             }
         }
@@ -219,9 +217,7 @@ mod tests {
                     echo 'sudo' | sudo sh\n";
         let files = [ENTRY[0], ENTRY[1], (".s2i/action_hooks/deploy*", body)];
         insta::assert_snapshot!(findings(&files), @"
-        .s2i/action_hooks/deploy:3: warning: `rhc` is V2's client; use oc from outside
         .s2i/action_hooks/deploy:4: error: `rhc` is V2's client; use oc from outside
-        .s2i/action_hooks/deploy:5: warning: `gear` is V2's; a container is its one process
         .s2i/action_hooks/deploy:6: error: `rhc` is V2's client; use oc from outside
         .s2i/action_hooks/deploy:7: error: `sudo` is not to be had in a container that runs as an arbitrary user
         .s2i/action_hooks/deploy:7: error: `sudo` is not to be had in a container that runs as an arbitrary user

@@ -43,7 +43,7 @@ pub(crate) struct Decisions {
     /// How the action-hook runner comes into the image [default: vendored]
     #[arg(long, value_enum, value_name = "HOW")]
     runner: Option<RunnerArg>,
-    /// What `--runner pip` installs: an address, a file of the tree, or a package of an index [default: openshifter_image]
+    /// What `--runner pip` installs: an address, a file of the tree, or a package of an index [default: openshifter-image of the same version]
     #[arg(long, value_name = "REQUIREMENT")]
     runner_requirement: Option<String>,
     /// Where the database is [default: keep]

@@ -1,11 +1,11 @@
-//! V2's hooks in their new places: the deploy hook is divided, an environment is kept apart from what is done, and secrets are made whole.
+//! V2's hooks in their new places: the deploy hook is divided, and an environment is kept apart from what is done.
 
+use super::divide::divide;
 use super::draft::Draft;
 use super::scripts::carried;
 use crate::facts::{Hook, HookState, SOURCE_DIR};
-use crate::findings::tree::secrets_file::{Maker, maker};
 use crate::options::{Options, Version};
-use crate::shell::{self, Unit, UnitKind};
+use crate::shell::{self, UnitKind};
 
 /// What the conversion does with a hook of V2; `None` when it has no place on V3.
 pub(crate) fn hook_target(name: &str) -> Option<&'static str> {
@@ -36,7 +36,10 @@ pub(crate) fn hook_target(name: &str) -> Option<&'static str> {
 pub(super) struct Pieces {
     pub(super) pre_build: Vec<String>,
     pub(super) build: Vec<String>,
-    pub(super) deploy: Vec<String>,
+    /// What the deploy hook does before the database is brought up to date.
+    pub(super) before_migrate: Vec<String>,
+    /// What it does after that: it may need tables.
+    pub(super) after_migrate: Vec<String>,
     pub(super) deploy_env: Vec<String>,
     pub(super) migrate: Vec<String>,
     pub(super) post_deploy: Vec<String>,
@@ -128,12 +131,17 @@ fn carry(
                 pieces.collects = true;
                 pieces.build.push(wrap(&from, &build));
             }
+            if let Some(before) = parts.before {
+                let piece = wrap(&from, &modern(&before, options));
+                pieces.deploying().push(piece);
+            }
             if let Some(migrate) = parts.migrate {
                 pieces.migrates = true;
                 pieces.migrate.push(wrap(&from, &modern(&migrate, options)));
             }
-            if let Some(deploy) = parts.deploy {
-                pieces.deploy.push(wrap(&from, &modern(&deploy, options)));
+            if let Some(after) = parts.after {
+                let piece = wrap(&from, &modern(&after, options));
+                pieces.after_migrate.push(piece);
             }
         }
     }
@@ -158,10 +166,19 @@ fn hook_moment(name: &str) -> Moment {
 }
 
 impl Pieces {
+    /// Where the next piece of the deploy hook goes, in the order of V2's hooks.
+    fn deploying(&mut self) -> &mut Vec<String> {
+        if self.migrates || !self.after_migrate.is_empty() {
+            &mut self.after_migrate
+        } else {
+            &mut self.before_migrate
+        }
+    }
+
     /// Where a hook goes that runs in the container.
     fn later(&mut self, name: &str) -> &mut Vec<String> {
         match hook_moment(name) {
-            Moment::Deploy => &mut self.deploy,
+            Moment::Deploy => self.deploying(),
             Moment::PostDeploy => &mut self.post_deploy,
             Moment::PostStart => &mut self.post_start,
             Moment::PreStop => &mut self.pre_stop,
@@ -205,10 +222,11 @@ fn beside(text: &str, path: &str) -> String {
         .replace("${BASH_SOURCE[0]%/*}", folder)
 }
 
-/// A subshell: `exit` within ends the carried part only, and it starts where V2 started hooks.
+/// A subshell: `exit` within ends the carried part only, and it starts where V2 started hooks, with a shell that goes on after failures until
+/// the part itself says otherwise. Nothing may follow it with `||`: bash would pass over its `set -e` then.
 fn wrap(from: &str, text: &str) -> String {
     format!(
-        "{from}(\ncd \"${{OPENSHIFT_HOMEDIR:-/opt/app-root/}}\" || exit 1\n{}\n) || exit $?\n",
+        "{from}(\nset +eo pipefail\ncd \"${{OPENSHIFT_HOMEDIR:-/opt/app-root/}}\" || exit 1\n{}\n)\n",
         text.trim_end()
     )
 }
@@ -270,175 +288,4 @@ fn is_exports(text: &str) -> bool {
             .all(|unit| matches!(unit.kind, UnitKind::Silent | UnitKind::Setup))
             && units.iter().any(|unit| unit.kind == UnitKind::Setup)
     })
-}
-
-#[derive(Default)]
-struct Parts {
-    build: Option<String>,
-    migrate: Option<String>,
-    deploy: Option<String>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Place {
-    Build,
-    Migrate,
-    Deploy,
-}
-
-/// Divides a deploy hook. One that is not understood stays whole.
-fn divide(text: &str, renames: &[(String, String)]) -> Parts {
-    // A function that does what has a place of its own cannot be called from there without the rest.
-    let divisible = |units: &Vec<Unit>| {
-        !units.iter().any(|unit| {
-            shell::is_function(&unit.text)
-                && unit.text.lines().any(|line| {
-                    shell::manages(line)
-                        && ["collectstatic", "migrate", "syncdb"]
-                            .iter()
-                            .any(|command| line.contains(command))
-                })
-        })
-    };
-    let Some(units) = shell::units(text).filter(divisible) else {
-        return Parts {
-            deploy: Some(text.to_owned()),
-            ..Parts::default()
-        };
-    };
-    let mut outputs: [(Place, String, bool); 3] = [
-        (Place::Build, String::new(), false),
-        (Place::Migrate, String::new(), false),
-        (Place::Deploy, String::new(), false),
-    ];
-    if !units.iter().any(|unit| unit.kind == UnitKind::Command) {
-        // Another script that is read may do anything.
-        return Parts {
-            deploy: Some(text.to_owned()),
-            ..Parts::default()
-        };
-    }
-    let mut waiting = String::new();
-    for unit in units {
-        match unit.kind {
-            // What stands before a command belongs to it.
-            UnitKind::Silent | UnitKind::Message => waiting.push_str(&unit.text),
-            UnitKind::Setup => {
-                for (_, output, _) in &mut outputs {
-                    output.push_str(&waiting);
-                    output.push_str(&unit.text);
-                }
-                waiting.clear();
-            }
-            UnitKind::Command => {
-                let place = place(&unit);
-                let text = match maker(&unit.text) {
-                    Some(maker) => with_secrets(&unit.text, &maker, &secrets(&maker, renames)),
-                    None => unit.text.clone(),
-                };
-                for (which, output, used) in &mut outputs {
-                    if *which == place {
-                        output.push_str(&waiting);
-                        output.push_str(&text);
-                        *used = true;
-                    }
-                }
-                waiting.clear();
-            }
-        }
-    }
-    let mut parts = Parts::default();
-    for (place, output, used) in outputs {
-        let output = used.then_some(output);
-        match place {
-            Place::Build => parts.build = output,
-            Place::Migrate => parts.migrate = output,
-            Place::Deploy => parts.deploy = output,
-        }
-    }
-    parts
-}
-
-/// Where a command goes. One that does several things stays in the deploy hook.
-fn place(unit: &Unit) -> Place {
-    let code: String = unit
-        .text
-        .lines()
-        .filter(|line| {
-            let line = line.trim_start();
-            !line.starts_with('#') && !line.starts_with("echo")
-        })
-        .collect::<Vec<_>>()
-        .join("\n");
-    let is_django =
-        code.contains("manage.py") || code.contains("django-admin") || code.contains("manage ");
-    let collects = is_django && code.contains("collectstatic");
-    let migrates = is_django && (code.contains("migrate") || code.contains("syncdb"));
-    let commands = code.matches("manage.py").count() + code.matches("django-admin").count();
-    let mentions = usize::from(collects) + usize::from(migrates);
-    let others = code.contains("manage.py")
-        && commands
-            > code.matches("collectstatic").count()
-                + code.matches("migrate").count()
-                + code.matches("syncdb").count()
-                + code.matches("-f ").count()
-                + code.matches("-e ").count();
-    match (collects, migrates) {
-        _ if mentions != 1 || others => Place::Deploy,
-        (true, _) => Place::Build,
-        _ => Place::Migrate,
-    }
-}
-
-/// A statement that makes secrets, with the making of them as it is now. What else it does stays.
-fn with_secrets(text: &str, maker: &Maker, secrets: &str) -> String {
-    let is_frame = |line: &str| {
-        let line = line.trim().trim_start_matches([';', ' ']);
-        let line = line.strip_suffix("||").unwrap_or(line).trim_end();
-        let word = line.split([' ', ';']).next().unwrap_or_default();
-        line.is_empty()
-            || line.starts_with('#')
-            || matches!(
-                word,
-                "if" | "then" | "fi" | "[" | "[[" | "test" | "echo" | "printf"
-            ) && !line.contains("&&")
-                && !line.contains("||")
-    };
-    let exits = maker
-        .after
-        .strip_prefix("||")
-        .is_some_and(|rest| matches!(rest.split_whitespace().next(), Some("exit" | "true" | ":")));
-    let only = is_frame(&maker.before)
-        && (is_frame(&maker.after) || exits)
-        && text
-            .lines()
-            .enumerate()
-            .all(|(at, line)| at + 1 == maker.line || is_frame(line));
-    if only {
-        return secrets.to_owned();
-    }
-    // In braces, so that what stands around the command on its line stands around all of this.
-    let in_place = match (maker.before.as_str(), maker.after.as_str()) {
-        ("", "") => secrets.to_owned(),
-        (before, after) => format!("{before} {{\n{secrets}}} {after}\n"),
-    };
-    text.split_inclusive('\n')
-        .enumerate()
-        .map(|(at, line)| match at + 1 == maker.line {
-            true => in_place.as_str(),
-            false => line,
-        })
-        .collect()
-}
-
-/// Secrets that are made once, whole or not at all, and that have to be readable.
-fn secrets(maker: &Maker, renames: &[(String, String)]) -> String {
-    let mut command = maker.command.clone();
-    for (old, new) in renames {
-        command = command.replace(old.as_str(), new);
-    }
-    let file = &maker.file;
-    format!(
-        "secrets={file}\nmkdir -p \"$(dirname \"$secrets\")\"\nif [ ! -s \"$secrets\" ]; then\n    echo \"Making $secrets\"\n    # Beside it first: a failure must not leave a file that looks like secrets.\n    if ! (umask 007 && {command} > \"$secrets.$$\") || [ ! -s \"$secrets.$$\" ]; then\n        rm -f \"$secrets.$$\"\n        echo \"ERROR: $secrets could not be made.\" >&2\n        exit 1\n    fi\n    mv -f \"$secrets.$$\" \"$secrets\" || exit 1\nfi\n# Without it the application would go on with a key that everybody knows.\nif [ ! -r \"$secrets\" ]; then\n    echo \"ERROR: $secrets cannot be read by $(id -u).\" >&2\n    exit 1\nfi\n"
-    )
 }

@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 
 use super::draft::{Draft, Reason};
 use crate::analysis::Analysis;
+use crate::facts::DatabaseKind;
 use crate::findings::{Remedy, Severity};
-use crate::needs::{Migration, Needs, NeedsVariable};
+use crate::needs::{Migration, Needs};
 use crate::options::{Runner, Server};
-use crate::variables::{SecretOf, Source, Supply};
+use crate::variables::{Source, Supply};
 
 const PATH: &str = "CONVERSION.md";
 
@@ -142,55 +143,47 @@ fn variables(text: &mut String, analysis: &Analysis) {
 
 fn deploy(text: &mut String, analysis: &Analysis, needs: &Needs) {
     let name = &needs.name;
-    let _ = write!(
-        text,
-        "\n## How it is deployed\n\n`openshifter v2 deploy . --to CLUSTER -n PROJECT` does all of this. By hand:\n\n```sh\noc new-build --binary --strategy=source --image-stream={} --name={name}\noc start-build {name} --from-dir=. --follow\noc new-app {name}\noc create route edge {name} --service={name}{}\n",
-        needs.builder,
-        if needs.redirect_to_https {
-            " --insecure-policy=Redirect"
-        } else {
-            ""
-        }
-    );
-    environment(text, needs);
-    if let Some(claim) = &needs.claim {
-        let _ = write!(
+    let asked: Vec<&str> = needs
+        .variables
+        .iter()
+        .filter(|variable| variable.required && variable.source.is_none())
+        .map(|variable| variable.name.as_str())
+        .collect();
+    let values = if asked.is_empty() {
+        ""
+    } else {
+        " --values given.values"
+    };
+    let token = if needs
+        .variables
+        .iter()
+        .any(|variable| variable.name == "OPENSHIFT_SECRET_TOKEN")
+    {
+        "; V2's own OPENSHIFT_SECRET_TOKEN (`rhc env list`) is SECRET_TOKEN there, and keeps sessions valid"
+    } else {
+        ""
+    };
+    text.push_str("\n## How it is deployed\n\n`openshifter v2 deploy . --to CLUSTER -n PROJECT` does all of this. By hand, logged in to the project:\n\n```sh\n");
+    if !asked.is_empty() {
+        let _ = writeln!(
             text,
-            "# One pod at a time can have the claim.\noc scale deployment/{name} --replicas=0\noc patch deployment/{name} --type=merge -p '{{\"spec\":{{\"strategy\":{{\"type\":\"Recreate\",\"rollingUpdate\":null}}}}}}'\noc set volume deployment/{name} --add --name=data --type=pvc --claim-name={name}-data --claim-size=1G --mount-path={}\noc scale deployment/{name} --replicas=1\n",
-            claim.mount_path
+            "# Lines of NAME=VALUE in given.values, outside of this folder or ignored by git: {}",
+            asked.join(", ")
         );
     }
-    let _ = writeln!(
+    let _ = write!(
         text,
-        "oc set probe deployment/{name} --readiness -- {0} ready\noc set probe deployment/{name} --liveness --initial-delay-seconds=60 -- {0} alive\n```",
-        needs.runner
+        "# Secrets are made up and kept in ../{name}.values, for the next time{token}.\nopenshifter v2 manifests .{values} --generate --save-values ../{name}.values | oc apply -f -\noc start-build {name} --from-dir=. --follow\noc rollout status deployment/{name}\n```\n\nThe manifests are all that it needs of the cluster:\n\n",
     );
+    for line in objects(needs) {
+        let _ = writeln!(text, "- {line}");
+    }
     text.push('\n');
-    if analysis.facts.is_django() {
+    if analysis.facts.has_users() {
         let _ = writeln!(
             text,
             "The first administrator: `oc rsh deployment/{name} {} setup`.",
             needs.runner
-        );
-    }
-    let migration = match needs.migration {
-        Migration::None => None,
-        Migration::DeployHook => {
-            Some("Migrations run in the deploy hook, before the application starts.".to_owned())
-        }
-        Migration::InitContainer => Some(format!(
-            "Migrations run before a rollout, in an init container or a Job: `{} migrate`.",
-            needs.runner
-        )),
-    };
-    if let Some(migration) = migration {
-        let _ = writeln!(text, "{migration}");
-    }
-    for cron in &needs.cron {
-        let _ = writeln!(
-            text,
-            "The {0} jobs are run by a CronJob at `{1}`: `{2} jobs {0} --keep-going`.",
-            cron.category, cron.schedule, needs.runner
         );
     }
     if needs.full_builder && analysis.options.server == Server::ModWsgi {
@@ -206,37 +199,61 @@ fn deploy(text: &mut String, analysis: &Analysis, needs: &Needs) {
     }
 }
 
-/// The variables that the workload wants before it starts.
-fn environment(text: &mut String, needs: &Needs) {
+/// What manifests hold, and what each is for.
+fn objects(needs: &Needs) -> Vec<String> {
     let name = &needs.name;
-    let is_token = |variable: &&NeedsVariable| {
-        matches!(
-            &variable.source,
-            Some(Source::Secret {
-                of: SecretOf::Application,
-                ..
-            })
-        ) && variable.name == "OPENSHIFT_SECRET_TOKEN"
-    };
-    if needs.variables.iter().any(|variable| is_token(&variable)) {
-        let _ = write!(
-            text,
-            "# V2's own value (`rhc env list`) keeps sessions valid.\noc create secret generic {name}-environment --from-literal=secret-token=\"$(openssl rand -hex 64)\"\noc set env deployment/{name} --from=secret/{name}-environment --prefix=OPENSHIFT_\n"
-        );
+    let mut lines = vec![format!(
+        "ImageStream and BuildConfig on `{}`: after each build the hook `verify` runs in the new image, which is kept only if that succeeds",
+        needs.builder
+    )];
+    if !needs.variables.is_empty() {
+        lines.push(format!(
+            "Secret and ConfigMap `{name}-environment`: the variables that the image does not have"
+        ));
     }
-    let others: Vec<&str> = needs
-        .variables
-        .iter()
-        .filter(|variable| variable.required && !is_token(variable))
-        .map(|variable| variable.name.as_str())
-        .collect();
-    if !others.is_empty() {
-        let _ = writeln!(
-            text,
-            "# With `oc set env`, as the table above says: {}",
-            others.join(", ")
-        );
+    lines.push(format!(
+        "Deployment, Service and {}, with the hooks `ready` and `alive` as probes",
+        if needs.redirect_to_https {
+            "a Route that redirects http to https"
+        } else {
+            "Route"
+        }
+    ));
+    if let Some(claim) = &needs.claim {
+        lines.push(format!(
+            "a claim at `{}`, so that one pod runs at a time",
+            claim.mount_path
+        ));
     }
+    for database in &needs.databases {
+        lines.push(match database.kind {
+            DatabaseKind::Postgresql => format!(
+                "PostgreSQL: Secret, claim, Service and workload, all called `{}`",
+                database.service
+            ),
+            _ => format!(
+                "a Secret for user and password of the database; **you** make a Service `{}` lead to the database, which is elsewhere",
+                database.service
+            ),
+        });
+    }
+    match needs.migration {
+        Migration::None => {}
+        Migration::DeployHook => {
+            lines.push("nothing for migrations: the deploy hook runs them at each start, before the application".to_owned());
+        }
+        Migration::InitContainer => lines.push(format!(
+            "an init container that runs migrations before the application and its deploy hook: `{} migrate`",
+            needs.runner
+        )),
+    }
+    for cron in &needs.cron {
+        lines.push(format!(
+            "a CronJob for the {0} jobs, at `{1}`: `{2} jobs {0} --keep-going`",
+            cron.category, cron.schedule, needs.runner
+        ));
+    }
+    lines
 }
 
 /// Text of the sources as Markdown shows it, and not as markup.

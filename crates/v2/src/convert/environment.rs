@@ -70,11 +70,19 @@ pub(crate) fn image_variables(analysis: &Analysis) -> BTreeMap<String, (String, 
             );
         }
     }
-    if facts.dependencies.setup_py.is_some() {
+    if let Some(setup) = &facts.dependencies.setup_py {
         set(
             "DISABLE_SETUP_PY_PROCESSING",
             "1",
-            "setup.py was a list of requirements, which are in requirements.txt now",
+            if setup.reads_file() && facts.dependencies.requirements_file.is_some() {
+                "requirements.txt, which setup.py seems to read, is installed by itself"
+            } else if setup.dynamic.is_some() {
+                "setup.py works its requirements out, and a person has to write them into requirements.txt"
+            } else if setup.more.is_empty() {
+                "setup.py was a list of requirements, which are in requirements.txt now"
+            } else {
+                "the requirements that setup.py writes out are in requirements.txt now; what it adds to them is not"
+            },
         );
     }
     if facts

@@ -18,7 +18,18 @@ const FOLDER: &str = ".s2i/action_hooks";
 /// A hook that is executed.
 fn script(draft: &mut Draft<'_>, name: &str, text: &str, why: &str) {
     let path = format!("{FOLDER}/{name}");
-    draft.create(&path, format!("#!/bin/bash\n{text}"), true, why);
+    draft.create(&path, executed(text), true, why);
+}
+
+/// A script that ends at its first failure; what it is for stands on top.
+fn executed(text: &str) -> String {
+    let end = text
+        .split_inclusive('\n')
+        .take_while(|line| line.starts_with('#'))
+        .map(str::len)
+        .sum();
+    let (about, rest) = text.split_at_checked(end).unwrap_or(("", text));
+    format!("#!/bin/bash\n{about}set -eo pipefail\n{rest}")
 }
 
 /// A hook that the runner's shell reads.
@@ -120,7 +131,7 @@ pub(super) fn hooks(draft: &mut Draft<'_>, analysis: &Analysis, renames: &[(Stri
         if !pieces.is_empty() {
             draft.create(
                 &format!("{LIFECYCLE}/{name}"),
-                format!("#!/bin/bash\n{head}\n{}", pieces.join("\n")),
+                executed(&format!("{head}\n{}", pieces.join("\n"))),
                 true,
                 why,
             );
@@ -128,7 +139,9 @@ pub(super) fn hooks(draft: &mut Draft<'_>, analysis: &Analysis, renames: &[(Stri
     }
     build_env(draft, analysis);
     deploy(draft, analysis, &pieces);
-    if let Some(manage) = &manage {
+    if let Some(manage) = &manage
+        && facts.has_users()
+    {
         script(
             draft,
             "setup",
@@ -136,7 +149,7 @@ pub(super) fn hooks(draft: &mut Draft<'_>, analysis: &Analysis, renames: &[(Stri
             "the first administrator is made once, by `setup`",
         );
     }
-    verify(draft, facts, manage.as_deref());
+    verify(draft, facts, manage.as_deref(), options.python3());
     let health = Health::of(facts, options);
     for (name, what, cases, why) in [
         (
@@ -181,6 +194,40 @@ fn manage_command(facts: &Facts) -> Option<String> {
     }
 }
 
+/// Links to a place in the data directory. Neither its folder there nor the link's own has to be in the image.
+fn link_to_data(path: &str, place: &str) -> String {
+    let folder_of = |path: &str| path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
+    let is_file = place
+        .rsplit('/')
+        .next()
+        .is_some_and(|name| name.contains('.'));
+    let in_data = if is_file {
+        folder_of(place)
+    } else {
+        Some(place.to_owned())
+    };
+    let mut folders = String::from("\"$OPENSHIFT_DATA_DIR\"");
+    folders.push_str(&quote_rest(&in_data.unwrap_or_default()));
+    if let Some(folder) = folder_of(path) {
+        folders.push_str(" \"$OPENSHIFT_REPO_DIR\"");
+        folders.push_str(&quote_rest(&folder));
+    }
+    format!(
+        "mkdir -p {folders} && ln -sfn \"$OPENSHIFT_DATA_DIR\"{} \"$OPENSHIFT_REPO_DIR\"{} || exit $?\n",
+        quote_rest(place),
+        quote(path)
+    )
+}
+
+/// What follows a word in quotes; it may be nothing.
+fn quote_rest(word: &str) -> String {
+    if word.is_empty() {
+        String::new()
+    } else {
+        quote(word)
+    }
+}
+
 fn deploy(draft: &mut Draft<'_>, analysis: &Analysis, pieces: &Pieces) {
     let facts = &analysis.facts;
     let mut text = String::from(
@@ -207,15 +254,11 @@ fn deploy(draft: &mut Draft<'_>, analysis: &Analysis, pieces: &Pieces) {
     {
         if let Some(place) = in_old_data(&link.target) {
             does = true;
-            let to = quote(path);
-            text.push_str(&format!(
-                "mkdir -p \"$OPENSHIFT_DATA_DIR\"{place} && ln -sfn \"$OPENSHIFT_DATA_DIR\"{place} \"$OPENSHIFT_REPO_DIR\"{to} || exit $?\n",
-                place = quote(place)
-            ));
+            text.push_str(&link_to_data(path, place));
         }
     }
     let analysis_migration = Migration::of(analysis);
-    for piece in &pieces.deploy {
+    for piece in &pieces.before_migrate {
         does = true;
         text.push('\n');
         text.push_str(piece);
@@ -223,6 +266,12 @@ fn deploy(draft: &mut Draft<'_>, analysis: &Analysis, pieces: &Pieces) {
     if !pieces.migrate.is_empty() && analysis_migration == Migration::DeployHook {
         does = true;
         text.push_str("\n# One pod uses the data at a time, so this is the place to migrate.\n\"$OPENSHIFT_REPO_DIR\".s2i/action_hooks/migrate || exit $?\n");
+    }
+    // Where migrations run before the container, all of this comes after them.
+    for piece in &pieces.after_migrate {
+        does = true;
+        text.push('\n');
+        text.push_str(piece);
     }
     if facts.data_dir.needed {
         for file in facts
@@ -290,15 +339,24 @@ fn build_env(draft: &mut Draft<'_>, analysis: &Analysis) {
     );
 }
 
-fn verify(draft: &mut Draft<'_>, facts: &Facts, manage: Option<&str>) {
+/// Loading what serves by itself would start the server: it is compiled, and what it imports is looked for and not loaded.
+fn compile_only(entry: &str, python3: bool) -> String {
+    let entry = quote(entry);
+    if !python3 {
+        return format!("exec python -m py_compile {entry}\n");
+    }
+    format!(
+        "exec python - {entry} <<'END'\nimport ast\nimport os\nimport sys\nfrom importlib.util import find_spec\nrepo = os.getcwd()\nsys.path[:0] = [repo, os.path.join(repo, 'libs')]\nwith open(sys.argv[1], 'rb') as file:\n    source = file.read()\ntree = ast.parse(source, sys.argv[1])\ncompile(tree, sys.argv[1], 'exec')\nif b'sys.path' in source:\n    # It looks in places of its own.\n    sys.exit(0)\nnames = []\nfor node in tree.body:\n    if isinstance(node, ast.Import):\n        names += [name.name for name in node.names]\n    elif isinstance(node, ast.ImportFrom) and node.level == 0:\n        names.append(node.module)\nnames = {{name.split('.')[0] for name in names}}\nmissing = [name for name in sorted(names) if name not in sys.modules and find_spec(name) is None]\nsys.exit('no module is called ' + ', '.join(missing) if missing else 0)\nEND\n"
+    )
+}
+
+fn verify(draft: &mut Draft<'_>, facts: &Facts, manage: Option<&str>, python3: bool) {
     let Some(entry) = &facts.entry else {
         return;
     };
     let check = match (manage, entry.kind) {
         (Some(manage), _) => format!("exec {manage} check\n"),
-        (None, EntryKind::SelfServing) => {
-            format!("exec python -m py_compile {}\n", quote(&entry.path))
-        }
+        (None, EntryKind::SelfServing) => compile_only(&entry.path, python3),
         (None, EntryKind::Wsgi) => format!(
             "exec python - {} <<'END'\nimport os\nimport runpy\nimport sys\nrepo = os.getcwd()\nsys.path[:0] = [os.path.join(repo, 'libs'), repo, os.path.join(repo, 'wsgi')]\nentry = runpy.run_path(sys.argv[1], run_name='openshift_verify')\nsys.exit(0 if callable(entry.get('application')) else 'there is no application in ' + sys.argv[1])\nEND\n",
             quote(&entry.path)
@@ -311,7 +369,15 @@ fn verify(draft: &mut Draft<'_>, facts: &Facts, manage: Option<&str>) {
         draft,
         "verify",
         &text,
-        "an image that cannot even load the application is not rolled out",
+        match entry.kind {
+            EntryKind::SelfServing if manage.is_none() && python3 => {
+                "an image in which the entry point does not compile, or a module that it imports is missing, is not rolled out; it is not loaded, since that would start the server"
+            }
+            EntryKind::SelfServing if manage.is_none() => {
+                "an image in which the entry point does not compile is not rolled out; it is not loaded, since that would start the server"
+            }
+            _ => "an image that cannot even load the application is not rolled out",
+        },
     );
 }
 

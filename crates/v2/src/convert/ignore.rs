@@ -3,6 +3,7 @@
 use super::draft::{Draft, Reason};
 use crate::analysis::Analysis;
 use crate::facts::{SOURCE_DIR, in_tree};
+use crate::tree::{Leads, Node};
 
 pub(super) fn ignore(draft: &mut Draft<'_>, analysis: &Analysis) {
     let path = ".gitignore";
@@ -26,11 +27,14 @@ pub(super) fn ignore(draft: &mut Draft<'_>, analysis: &Analysis) {
         .filter(|folder| !folder.is_empty());
     if let Some(folder) = collected {
         // Files of the application's own in there stay tracked.
-        let own = draft.tree.below(folder).any(|(path, _)| {
-            !matches!(
-                path.rsplit('/').next(),
-                Some(".gitkeep" | ".gitignore" | ".keep")
-            )
+        let own = draft.tree.below(folder).any(|(path, node)| {
+            // A link into the old platform goes, so that it must not count the first time only.
+            let goes = matches!(node, Node::Link(link) if link.leads == Leads::OldPlatform);
+            !goes
+                && !matches!(
+                    path.rsplit('/').next(),
+                    Some(".gitkeep" | ".gitignore" | ".keep")
+                )
         });
         if !own {
             wanted.extend([format!("/{folder}/*"), format!("!/{folder}/.gitkeep")]);

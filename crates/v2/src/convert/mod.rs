@@ -1,6 +1,7 @@
 //! Conversion: the plan of file actions, each with its reasons, and the ways to carry it out.
 
 mod carry;
+mod divide;
 mod document;
 mod draft;
 mod environment;
@@ -12,6 +13,7 @@ mod plan;
 mod record;
 mod runner;
 mod scripts;
+mod served;
 mod server;
 mod sources;
 mod write;
@@ -27,3 +29,5 @@ pub(crate) use hooks::LIFECYCLE;
 
 pub(crate) use record::{RECORD, recorded_name, recorded_needs, recorded_options};
 pub(crate) use runner::{command as runner_command, old_runner};
+pub(crate) use served::published;
+pub(crate) use server::url_path;

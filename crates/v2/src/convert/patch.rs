@@ -7,10 +7,11 @@ use similar::TextDiff;
 
 use super::draft::{Action, ActionKind};
 
-pub(super) fn patch(actions: &[Action], with_binary: bool) -> String {
+/// `prefix` is the folder that the paths are below, with a `/` at its end; `git apply` wants them from the top of the repository.
+pub(super) fn patch(actions: &[Action], with_binary: bool, prefix: &str) -> String {
     let mut out = String::new();
     for action in actions {
-        one(&mut out, action, with_binary);
+        one(&mut out, action, with_binary, prefix);
     }
     out
 }
@@ -19,9 +20,10 @@ fn mode(executable: bool) -> &'static str {
     if executable { "100755" } else { "100644" }
 }
 
-fn one(out: &mut String, action: &Action, with_binary: bool) {
-    let old = action.from.as_deref().unwrap_or(&action.path);
-    let new = action.path.as_str();
+fn one(out: &mut String, action: &Action, with_binary: bool, prefix: &str) {
+    let old = format!("{prefix}{}", action.from.as_deref().unwrap_or(&action.path));
+    let new = format!("{prefix}{}", action.path);
+    let (old, new) = (old.as_str(), new.as_str());
     let _ = writeln!(out, "diff --git {} {}", name("a/", old), name("b/", new));
     match action.kind {
         ActionKind::Create => {

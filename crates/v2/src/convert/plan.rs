@@ -11,7 +11,7 @@ use crate::analysis::Analysis;
 use crate::facts::{Cartridge, SOURCE_DIR, entry_candidates};
 use crate::findings::tree::links::in_old_data;
 use crate::needs::Needs;
-use crate::tree::{Leads, Tree};
+use crate::tree::{Leads, Node, Tree};
 
 /// What a conversion does to each file, and what the result needs of a cluster.
 #[derive(Debug, Clone, Serialize)]
@@ -20,6 +20,9 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// What the result needs.
     pub needs: Needs,
+    /// The application's folder in its repository, with a `/` at its end; empty where that is the top.
+    #[serde(skip)]
+    pub(crate) prefix: String,
 }
 
 impl Plan {
@@ -28,14 +31,14 @@ impl Plan {
         self.actions.is_empty()
     }
 
-    /// The changes as `git apply` reads them, binary files included.
+    /// The changes as `git apply` reads them, from the top of the repository, binary files included.
     pub fn patch(&self) -> String {
-        patch::patch(&self.actions, true)
+        patch::patch(&self.actions, true, &self.prefix)
     }
 
     /// The changes for people to read: binary files by their size only.
     pub fn diff(&self) -> String {
-        patch::patch(&self.actions, false)
+        patch::patch(&self.actions, false, "")
     }
 }
 
@@ -93,6 +96,19 @@ pub fn plan(
             }
             None => "it points into the old platform, where nothing is any more",
         };
+        // The folder of the link stays, as git keeps folders, so that what looks for it finds it as before.
+        if let Some((folder, _)) = path.rsplit_once('/')
+            && tree.below(folder).all(
+                |(_, node)| matches!(node, Node::Link(link) if link.leads == Leads::OldPlatform),
+            )
+        {
+            draft.create(
+                &format!("{folder}/.gitkeep"),
+                Vec::new(),
+                false,
+                "git only keeps the folder of the link with a file in it",
+            );
+        }
         draft.unlink(
             path,
             &link.target,
@@ -111,6 +127,7 @@ pub fn plan(
     Ok(Plan {
         actions: draft.finish(),
         needs,
+        prefix: tree.prefix(),
     })
 }
 

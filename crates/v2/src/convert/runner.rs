@@ -125,14 +125,18 @@ pub(crate) fn old_runner(text: &str) -> Option<bool> {
 /// How a build installs the runner with pip.
 fn installing(tree: &Tree, options: &Options) -> Result<String, V2Error> {
     let Some(requirement) = &options.runner_requirement else {
-        return Ok("pip install --no-cache-dir openshifter_image\n".to_owned());
+        // A release that is not this program's may be anybody's.
+        return Ok(format!(
+            "pip install --no-cache-dir openshifter-image=={} || exit\n",
+            env!("CARGO_PKG_VERSION")
+        ));
     };
     let file = requirement.strip_prefix("./").unwrap_or(requirement);
     let is_file = !requirement.contains("://")
         && (requirement.starts_with("./") || file.ends_with(".whl") || file.contains('/'));
     if !is_file {
         return Ok(format!(
-            "pip install --no-cache-dir {}\n",
+            "pip install --no-cache-dir {} || exit\n",
             quote(requirement)
         ));
     }
@@ -144,7 +148,7 @@ fn installing(tree: &Tree, options: &Options) -> Result<String, V2Error> {
     }
     // Sources are in the first place, and in the second one when an image is built on by itself.
     Ok(format!(
-        "wheel={}\nfor place in /tmp/src \"${{S2I_SOURCE_PATH:-/opt/app-root/src}}\"; do\n    if [ -f \"$place/$wheel\" ]; then\n        pip install --no-cache-dir \"$place/$wheel\"\n        break\n    fi\ndone\n",
+        "wheel={}\nfor place in /tmp/src \"${{S2I_SOURCE_PATH:-/opt/app-root/src}}\"; do\n    if [ -f \"$place/$wheel\" ]; then\n        pip install --no-cache-dir \"$place/$wheel\" || exit\n        break\n    fi\ndone\n",
         quote(file)
     ))
 }

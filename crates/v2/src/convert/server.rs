@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::scripts::quote;
+use super::served::published;
 use crate::analysis::Analysis;
 use crate::facts::{EntryKind, in_tree};
 use crate::options::{Options, Server};
@@ -96,6 +97,9 @@ fn mod_wsgi(tree: &Tree, analysis: &Analysis, entry: &str) -> String {
         ));
     }
     for alias in crate::findings::tree::htaccess::aliases(tree) {
+        if published(tree, &analysis.facts, &alias.place).is_some() {
+            continue;
+        }
         text.push_str(&format!(
             "\n# A rule of .htaccess.\nargs+=(--url-alias {} {})\n",
             quote(&alias.url),
@@ -133,11 +137,12 @@ fn aliases(tree: &Tree, analysis: &Analysis) -> Vec<(String, String)> {
             }
         }
     }
+    found.retain(|(_, root)| published(tree, &analysis.facts, root).is_none());
     found
 }
 
 /// The path of an address on this host, without the `/` at its end.
-fn url_path(url: &str) -> Option<String> {
+pub(crate) fn url_path(url: &str) -> Option<String> {
     let path = url.trim_matches('/');
     (!path.is_empty() && !url.contains("://") && !url.starts_with("//")).then(|| format!("/{path}"))
 }
@@ -158,8 +163,8 @@ fn ask_django(analysis: &Analysis) -> Option<String> {
     unknown.then(|| {
         let folder = manage.rsplit_once('/').map_or(".", |(folder, _)| folder);
         format!(
-            "\n# Where static files are is worked out by the settings.\n{{ read -r url; read -r root; }} < <(\n    cd {} && DJANGO_SETTINGS_MODULE={module} python -c 'from django.conf import settings; print(settings.STATIC_URL); print(settings.STATIC_ROOT or \"\")'\n) || true\nif [ -n \"$root\" ] && [ -d \"$root\" ]; then\n    args+=(--url-alias \"${{url%/}}\" \"$root\")\nfi\n",
-            quote(folder)
+            "\n# Where static files are is worked out by the settings.\n{{ read -r url; read -r root; }} < <(\n    cd {folder} && DJANGO_SETTINGS_MODULE={module} python -c 'from django.conf import settings; print(settings.STATIC_URL); print(settings.STATIC_ROOT or \"\")'\n) || true\nroot=$(cd {folder} && cd \"${{root:-/dev/null}}\" 2> /dev/null && pwd) || root=\n# Never a folder that has the sources or the data in it.\nfolder=${{root%/}}\nfor place in \"$PWD/\"{folder}/ \"$OPENSHIFT_DATA_DIR\"; do\n    case $place in \"$folder\"/*) root= ;; esac\ndone\nif [ -n \"$root\" ] && ! compgen -G \"$root/*.py\" > /dev/null; then\n    args+=(--url-alias \"${{url%/}}\" \"$root\")\nfi\n",
+            folder = quote(folder),
         )
     })
 }
@@ -194,7 +199,7 @@ fn module(tree: &Tree, analysis: &Analysis, entry: &str) -> String {
         )
     };
     let files = if analysis.facts.is_django() {
-        "from django.conf import settings\n\nif settings.STATIC_ROOT and '://' not in settings.STATIC_URL:\n    application.add_files(str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)\n"
+        "from django.conf import settings\n\nif settings.STATIC_ROOT and '://' not in settings.STATIC_URL:\n    root = os.path.join(os.path.abspath(str(settings.STATIC_ROOT)), '')\n    places = [os.path.join(REPO, ''), os.environ.get('OPENSHIFT_DATA_DIR', ''),\n              os.path.abspath(sys.modules[os.environ['DJANGO_SETTINGS_MODULE']].__file__)]\n    # Never a folder that has the sources or the data in it.\n    if not any(place.startswith(root) for place in places):\n        application.add_files(root, prefix=settings.STATIC_URL)\n"
     } else {
         "static = os.path.join(REPO, 'wsgi', 'static')\nif os.path.isdir(static):\n    application.add_files(static, prefix='static')\n"
     };

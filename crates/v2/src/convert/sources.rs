@@ -102,6 +102,7 @@ fn edit_file(
         .as_ref()
         .is_some_and(|entry| entry.path == path);
     let is_python = is_entry
+        || analysis.executed.contains(path)
         || path.ends_with(".py")
         || !path.rsplit('/').next().unwrap_or_default().contains('.');
     if is_python {

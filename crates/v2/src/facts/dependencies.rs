@@ -1,6 +1,7 @@
 //! What the application needs installed: `requirements.txt` and the `install_requires` of `setup.py`; V2 installed both.
 
 use serde::Serialize;
+use tree_sitter::Node;
 
 use crate::options::Options;
 use crate::python::Py;
@@ -49,10 +50,21 @@ pub struct SetupPy {
     pub install_requires: Vec<Requirement>,
     /// The expression, if they are not.
     pub dynamic: Option<String>,
+    /// Lines that add to the list that is written out, or give another one.
+    pub more: Vec<usize>,
     /// Line of `dependency_links`.
     pub dependency_links: Option<usize>,
     /// Whether it says which packages to install.
     pub names_packages: bool,
+}
+
+impl SetupPy {
+    /// Whether the requirements seem to be read from a file.
+    pub(crate) fn reads_file(&self) -> bool {
+        self.dynamic.as_deref().is_some_and(|expression| {
+            expression.contains("requirements") || expression.contains("open(")
+        })
+    }
 }
 
 /// What the application needs installed.
@@ -174,30 +186,86 @@ pub(crate) fn named_file(one: &Requirement) -> Option<(String, bool)> {
     Some((parts.join("/"), constrains))
 }
 
-pub(crate) fn parse_requirements(text: &str, path: &str) -> Vec<Requirement> {
+/// A line of requirements as pip puts it together: with its continuations, and without its comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Logical {
+    /// Its first line in the file.
+    pub(crate) first: usize,
+    /// How many lines of the file it takes.
+    pub(crate) lines: usize,
+    /// What it requires, without hashes; empty for comments and blank lines.
+    pub(crate) code: String,
+    /// The comment at its end.
+    pub(crate) comment: String,
+    /// Whether it has hashes.
+    pub(crate) hashed: bool,
+}
+
+pub(crate) fn logical_lines(text: &str) -> Vec<Logical> {
     let mut found = Vec::new();
     let mut open = String::new();
-    let mut first = 1;
+    let mut count = 0;
+    let last = text.lines().count();
     for (at, line) in text.lines().enumerate() {
-        if open.is_empty() {
-            first = at + 1;
-        }
         let line = line.trim_start_matches('\u{feff}');
-        if let Some(more) = line.strip_suffix('\\') {
+        count += 1;
+        // A line that is a comment ends what goes on, and does not go on itself.
+        let is_comment = line.trim_start().starts_with('#');
+        if let Some(more) = line.strip_suffix('\\')
+            && !is_comment
+        {
             open.push_str(more);
-            continue;
+            if at + 1 < last {
+                continue;
+            }
+        } else {
+            if is_comment {
+                open.push(' ');
+            }
+            open.push_str(line);
         }
-        open.push_str(line);
         let whole = std::mem::take(&mut open);
-        let text = match whole.trim_start().starts_with('#') {
-            true => "",
-            false => whole.split(" #").next().unwrap_or_default().trim(),
+        let lines = std::mem::take(&mut count);
+        let (code, comment) = without_comment(&whole);
+        let words: Vec<&str> = code.split_whitespace().collect();
+        let is_hash = |word: &&str| word.starts_with("--hash=") || word.starts_with("--hash:");
+        let hashed = words.iter().any(is_hash);
+        let code = if hashed {
+            words
+                .into_iter()
+                .filter(|word| !is_hash(word))
+                .collect::<Vec<_>>()
+                .join(" ")
+        } else {
+            code.trim().to_owned()
         };
-        if !text.is_empty() {
-            found.push(requirement(text, path, first));
-        }
+        found.push(Logical {
+            first: at + 2 - lines,
+            lines,
+            code,
+            comment: comment.trim().to_owned(),
+            hashed,
+        });
     }
     found
+}
+
+/// Divides a line before a `#` that begins it or follows a blank.
+fn without_comment(line: &str) -> (&str, &str) {
+    let start = line.char_indices().find_map(|(at, c)| {
+        let before = line.get(..at)?;
+        (c == '#' && (before.is_empty() || before.ends_with(char::is_whitespace))).then_some(at)
+    });
+    line.split_at_checked(start.unwrap_or(line.len()))
+        .unwrap_or((line, ""))
+}
+
+pub(crate) fn parse_requirements(text: &str, path: &str) -> Vec<Requirement> {
+    logical_lines(text)
+        .into_iter()
+        .filter(|line| !line.code.is_empty())
+        .map(|line| requirement(&line.code, path, line.first))
+        .collect()
 }
 
 pub(crate) fn requirement(text: &str, path: &str, line: usize) -> Requirement {
@@ -224,6 +292,28 @@ pub(crate) fn requirement(text: &str, path: &str, line: usize) -> Requirement {
     }
 }
 
+/// The lines of what changes a list by its name, besides the assignment that is read.
+fn more(py: &Py<'_>, name: &str, read: Option<Node<'_>>) -> Vec<usize> {
+    let others = py
+        .assigned(name)
+        .into_iter()
+        .filter(|assign| assign.value != read)
+        .map(|assign| py.line(assign.statement))
+        .collect::<Vec<_>>();
+    let calls = py.calls();
+    let calls = calls
+        .iter()
+        .filter(|call| {
+            call.name.strip_suffix(call.last()) == Some(format!("{name}.").as_str())
+                && matches!(call.last(), "append" | "extend" | "insert" | "remove")
+        })
+        .map(|call| py.line(call.node));
+    let mut lines: Vec<usize> = others.into_iter().chain(calls).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    lines
+}
+
 fn setup_py(tree: &Tree) -> Option<SetupPy> {
     let path = "setup.py";
     let content = tree.content(path)?;
@@ -237,6 +327,10 @@ fn setup_py(tree: &Tree) -> Option<SetupPy> {
         dependency_links: call.keyword("dependency_links").map(|node| py.line(node)),
         ..SetupPy::default()
     };
+    if call.splat && call.keyword("install_requires").is_none() {
+        // The arguments are in a dictionary, or read from elsewhere.
+        setup.dynamic = Some(py.text(call.arguments).chars().take(120).collect());
+    }
     let Some(value) = call
         .keyword("install_requires")
         .or_else(|| call.keyword("requires"))
@@ -246,12 +340,16 @@ fn setup_py(tree: &Tree) -> Option<SetupPy> {
     setup.line = py.line(value);
     // A list that has a name of its own.
     let list = match value.kind() {
-        "identifier" => py
-            .assigned(py.text(value))
-            .iter()
-            .rev()
-            .find_map(|assign| assign.value)
-            .unwrap_or(value),
+        "identifier" => {
+            let assigned = py.assigned(py.text(value));
+            let list = assigned
+                .iter()
+                .rev()
+                .filter(|assign| !assign.augmented)
+                .find_map(|assign| assign.value);
+            setup.more = more(&py, py.text(value), list);
+            list.unwrap_or(value)
+        }
         _ => value,
     };
     let items = matches!(list.kind(), "list" | "tuple").then(|| {

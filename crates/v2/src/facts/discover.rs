@@ -6,7 +6,7 @@ use super::model::{DataDir, Facts, Framework, PythonLevel};
 use super::{Cartridge, cartridge, cron, dependencies, entry, hooks, project};
 use crate::V2Error;
 use crate::options::{DatabaseChoice, Options, is_dns_label};
-use crate::tree::{Node, Tree};
+use crate::tree::{Leads, Node, Tree};
 
 /// Where the builder image keeps the application.
 pub(crate) const APP_ROOT: &str = "/opt/app-root/";
@@ -107,6 +107,8 @@ pub(crate) fn image_environment(name: &str, data_dir: &DataDir) -> BTreeMap<Stri
         ("OPENSHIFT_TMP_DIR", "/tmp/"),
         ("OPENSHIFT_HOMEDIR", APP_ROOT),
         ("OPENSHIFT_PYTHON_DIR", APP_ROOT),
+        // What the first cartridges called it.
+        ("APPDIR", APP_ROOT),
         ("OPENSHIFT_LOG_DIR", "/tmp/"),
         ("OPENSHIFT_PYTHON_LOG_DIR", "/tmp/"),
         ("OPENSHIFT_APP_NAME", name),
@@ -248,6 +250,8 @@ fn data_dir(tree: &Tree, options: &Options) -> DataDir {
         .filter(|(path, node)| {
             let name = path.rsplit('/').next().unwrap_or_default();
             !matches!(node, Node::EmptyFolder)
+                // It goes, and must not count the first time only.
+                && !matches!(node, Node::Link(link) if link.leads == Leads::OldPlatform)
                 && !matches!(name, ".gitkeep" | ".gitignore" | ".keep")
         })
         .map(|(path, _)| path)

@@ -6,6 +6,7 @@ mod databases;
 mod dependencies;
 mod discover;
 mod entry;
+mod executed;
 mod hooks;
 mod model;
 mod project;
@@ -21,10 +22,11 @@ pub use model::{
 };
 
 pub(crate) use dependencies::{
-    REQUIREMENTS, named_file, normal_name, parse_requirements, requirement,
+    Logical, REQUIREMENTS, logical_lines, named_file, normal_name, requirement,
 };
 pub(crate) use discover::is_prose;
 pub(crate) use discover::{SOURCE_DIR, discover, image_environment};
 pub(crate) use entry::candidates as entry_candidates;
+pub(crate) use executed::executed;
 pub(crate) use hooks::interpreter;
 pub(crate) use project::{in_tree, strings};

@@ -77,6 +77,8 @@ pub struct Project {
     pub static_files: StaticFiles,
     /// Uploaded files.
     pub media: Option<Media>,
+    /// Whether it has Django's users (`django.contrib.auth`), as far as the settings tell.
+    pub users: bool,
     /// Whether the admin site has an address; the path of its login page.
     pub admin_path: Option<String>,
 }
@@ -145,6 +147,11 @@ impl Facts {
     /// Whether it is a Django application.
     pub fn is_django(&self) -> bool {
         self.framework == Some(Framework::Django)
+    }
+
+    /// Whether it is a Django application with users, whose first administrator somebody has to make.
+    pub(crate) fn has_users(&self) -> bool {
+        self.is_django() && self.project.as_ref().is_some_and(|project| project.users)
     }
 
     /// Whether V2 ran `app.py`, which serves by itself.

@@ -73,6 +73,7 @@ pub(super) fn project(
             root: None,
         },
         media: None,
+        users: true,
         admin_path: None,
     };
     let databases = read_settings(tree, &mut project, names, data_dir);
@@ -311,6 +312,7 @@ fn read_settings(
         drop(folder);
         names.constants.extend(found);
     }
+    project.users = users(tree, &project.settings);
     let value = |name: &str| names.constants.get(name).cloned();
     let folder = |name: &str| {
         value(name)
@@ -332,6 +334,33 @@ fn read_settings(
         });
     }
     databases
+}
+
+/// Whether the settings install Django's users. What cannot be told counts as a yes: a hook too many does no harm.
+fn users(tree: &Tree, settings: &[SettingsFile]) -> bool {
+    let mut told = false;
+    for file in settings {
+        let Some(py) = tree
+            .content(&file.path)
+            .and_then(|content| Py::parse(&file.path, content))
+        else {
+            return true;
+        };
+        told |= !py.assigned("INSTALLED_APPS").is_empty();
+        let mut found = false;
+        visit(py.root(), &mut |node| {
+            found |= node.kind() == "string"
+                && py.string(node).is_some_and(|text| {
+                    // Django 1.7 and later take the application's configuration, too.
+                    text == "django.contrib.auth" || text.starts_with("django.contrib.auth.apps.")
+                });
+            !found
+        });
+        if found {
+            return true;
+        }
+    }
+    !told
 }
 
 /// The login page of the admin site, if the root URLs include it in a plain way.

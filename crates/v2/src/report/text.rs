@@ -130,6 +130,9 @@ pub(crate) fn facts(analysis: &Analysis) -> Vec<(&'static str, String)> {
     }
     let level = match facts.python {
         crate::facts::PythonLevel::Python2 => "2 only, to be ported by a person",
+        crate::facts::PythonLevel::Either if is_old(analysis) => {
+            "parses as Python 3, but uses what Python 3 or its newer releases do not have (see below)"
+        }
         crate::facts::PythonLevel::Either => "nothing found that is Python 2 only",
     };
     if facts.cartridge == crate::facts::Cartridge::Python {
@@ -194,6 +197,22 @@ pub(crate) fn facts(analysis: &Analysis) -> Vec<(&'static str, String)> {
         rows.push(("data", facts.data_dir.path.clone()));
     }
     rows
+}
+
+/// Whether something calls or imports what went with Python 2, or since.
+fn is_old(analysis: &Analysis) -> bool {
+    const RULES: &[&str] = &[
+        "python2-syntax",
+        "has-key",
+        "activate-this",
+        "imp-module",
+        "distutils",
+        "openshift-secure",
+    ];
+    analysis
+        .findings
+        .iter()
+        .any(|finding| RULES.contains(&finding.rule))
 }
 
 /// The variables that a person has to give.

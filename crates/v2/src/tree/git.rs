@@ -61,6 +61,16 @@ pub(super) fn modes(root: &Path) -> Option<Vec<(String, bool)>> {
     (!modes.is_empty()).then_some(modes)
 }
 
+/// Where `root` is in its repository: `git apply` takes paths from the top of it, wherever it is called.
+pub(super) fn prefix(root: &Path) -> String {
+    root.ancestors()
+        .find(|folder| folder.join(".git").exists())
+        .and_then(|top| root.strip_prefix(top).ok())
+        .map(|place| place.to_string_lossy().into_owned())
+        .filter(|place| !place.is_empty())
+        .map_or_else(String::new, |place| format!("{place}/"))
+}
+
 /// Whether everything below `root` is committed.
 pub(crate) fn is_clean(root: &Path) -> Result<Cleanliness, V2Error> {
     let failed = |reason: String| V2Error::Git {

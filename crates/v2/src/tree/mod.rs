@@ -80,6 +80,11 @@ impl Tree {
         &self.root
     }
 
+    /// The folder's place in its git repository, with a `/` at the end; empty at the top, or where there is no repository.
+    pub(crate) fn prefix(&self) -> String {
+        git::prefix(&self.root)
+    }
+
     /// How many files and links there are.
     pub fn len(&self) -> usize {
         self.nodes.len()

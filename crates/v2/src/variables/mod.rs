@@ -1,5 +1,6 @@
 //! The environment: every variable that any file reads, and where it comes from on V3.
 
+mod foreign;
 mod supply;
 
 use std::collections::{BTreeMap, HashSet};
@@ -130,15 +131,13 @@ pub(crate) fn is_in_allowed_hosts(py: &Py<'_>, node: Node<'_>) -> bool {
     false
 }
 
-/// Collects what files in other languages read: shell by its own rules, all else by V2's names.
+/// Collects what files in other languages read: shell by its own rules, all else by V2's names and by how languages read the environment.
 pub(crate) fn of_other_files(
     tree: &Tree,
     python: &[(&str, &[u8], Role)],
     reads: &mut BTreeMap<String, Vec<Read>>,
 ) {
-    let Ok(names) = regex::Regex::new(
-        r"\b(?:OPENSHIFT_[A-Z0-9_]*[A-Z0-9]|PG(?:HOST|PORT|USER|PASSWORD|DATABASE|DATA))\b",
-    ) else {
+    let Some(forms) = foreign::Forms::new() else {
         return;
     };
     let python: HashSet<&str> = python.iter().map(|(path, _, _)| *path).collect();
@@ -175,21 +174,13 @@ pub(crate) fn of_other_files(
             }
             continue;
         }
-        if !names.is_match(&text) {
-            continue;
-        }
-        for (at, line) in text.lines().enumerate() {
-            for found in names.find_iter(line) {
-                reads
-                    .entry(found.as_str().to_owned())
-                    .or_default()
-                    .push(Read {
-                        path: path.to_owned(),
-                        line: at + 1,
-                        access: Access::Mentioned,
-                        only_as_host: false,
-                    });
-            }
+        for (name, access, line) in forms.reads(path, &text) {
+            reads.entry(name).or_default().push(Read {
+                path: path.to_owned(),
+                line,
+                access,
+                only_as_host: false,
+            });
         }
     }
 }

@@ -143,6 +143,14 @@ pub(super) fn supply_of(
             image("/opt/app-root"),
             "the builder image's virtual environment is there",
         ),
+        // The conversion's own, wherever it is read.
+        "DJANGO_LOG_LEVEL" => (
+            Supply::Input {
+                required: false,
+                secret: false,
+            },
+            "the settings' logging takes its level from it, and has one without it",
+        ),
         "PORT" => (
             Supply::Platform,
             "the application listens on 8080 unless it is set",
@@ -230,6 +238,7 @@ const PLATFORM: &[&str] = &[
     "QUERY_STRING",
     "RUN_MAIN",
     "CI",
+    "NODE_ENV",
 ];
 
 /// Variables of database cartridges.

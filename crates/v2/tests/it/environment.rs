@@ -114,7 +114,8 @@ fn secrets_and_databases_come_from_the_workload() {
     // Whoever deploys it by hand is told of both.
     let document = result.read("CONVERSION.md");
     assert!(
-        document.contains("oc set env deployment/shop --from=secret/shop-environment --prefix=OPENSHIFT_\n# With `oc set env`, as the table above says: OPENSHIFT_MYSQL_DB_HOST, "),
+        document.contains("OPENSHIFT_SECRET_TOKEN (`rhc env list`) is SECRET_TOKEN there")
+            && document.contains("Secret and ConfigMap `shop-environment`"),
         "{document}"
     );
 }

@@ -19,7 +19,7 @@ fn the_starter() {
       settings       myproject.settings (wsgi/myproject/myproject/settings.py)
       Django         1.8, to be 5.2
       static files   /static/ from /opt/app-root/src/wsgi/static
-      Python         nothing found that is Python 2 only; the result is for 3.12
+      Python         parses as Python 3, but uses what Python 3 or its newer releases do not have (see below); the result is for 3.12
       databases      SQLite in /opt/app-root/src/data/db.sqlite3
       hooks          build (empty), deploy, post_deploy (empty), pre_build (empty)
       cron           hourly (clear_sessions), weekly (report)
@@ -34,7 +34,7 @@ fn flask() {
     flask: an OpenShift V2 application for the python cartridge, Flask
       cartridge      python (because of wsgi.py)
       entry point    wsgi.py (WSGI)
-      Python         nothing found that is Python 2 only; the result is for 3.12
+      Python         parses as Python 3, but uses what Python 3 or its newer releases do not have (see below); the result is for 3.12
       hooks          deploy
       requirements   Flask==0.10.1, MySQL-python==1.2.5
       data           /opt/app-root/src/data/

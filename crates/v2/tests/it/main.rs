@@ -6,8 +6,10 @@
 mod support;
 
 mod bad_input;
+mod checked;
 mod compiles;
 mod conversion;
+mod deploy_order;
 mod django;
 mod django_names;
 mod django_removed;
@@ -16,8 +18,10 @@ mod express;
 mod fixtures;
 mod hooks;
 mod manifests;
+mod published;
 mod random;
 mod replay;
 mod requirements;
 mod settings;
 mod sources;
+mod told;

@@ -73,14 +73,14 @@ fn packages_of_python_2_become_what_they_are_now() {
     };
     let (text, _) = after(
         Some(
-            "Flask==0.10.1\r\nMySQL-python==1.2.5\r\nPIL\r\nargparse\r\ngit+git://example.com/x.git\r\n--index-url http://example.com/simple\r\n",
+            "Flask==0.10.1\r\nMySQL-python==1.2.5\r\nPIL\r\nargparse\r\ngit+git://github.com/a/x.git\r\n--index-url http://example.com/simple\r\n",
         ),
         None,
         &options,
     );
     assert_eq!(
         text,
-        "Flask>=3\r\nmysqlclient>=2.2\r\nPillow\r\ngit+https://example.com/x.git\r\n# --index-url http://example.com/simple\r\ngunicorn>=22\r\nwhitenoise>=6.6\r\nextra\r\n"
+        "Flask>=3\r\nmysqlclient>=2.2\r\nPillow\r\ngit+https://github.com/a/x.git\r\n# --index-url http://example.com/simple\r\ngunicorn>=22\r\nwhitenoise>=6.6\r\nextra\r\n"
     );
 }
 
@@ -271,5 +271,81 @@ fn clients_of_kept_databases_are_required() {
     assert_eq!(
         after(postgresql, "psycopg2==2.5\n", &[]),
         (false, "psycopg2-binary>=2.9".to_owned())
+    );
+}
+
+#[test]
+fn a_line_with_its_continuations_is_one() {
+    let (text, _) = after(
+        Some(
+            "PIL==1.1.7 \\\n    ; python_version > '2' # pictures\nargparse \\\n  # via x\nsix\nMySQL-python==1.2.5  # the database\n# all of it \\\nflask \\",
+        ),
+        None,
+        &Options::default(),
+    );
+    assert_eq!(
+        text,
+        "Pillow  # pictures\nsix\nmysqlclient>=2.2  # the database\n# all of it \\\nflask \\\nmod_wsgi>=5.0\n"
+            .replace("flask \\\n", "flask\n")
+    );
+}
+
+#[test]
+fn hashes_go_as_a_whole_and_it_is_said() {
+    let hashed = "PIL==1.1.7 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\nsix==1.17.0 --hash=sha256:cc  # kept\n--require-hashes\n";
+    let (text, _) = after(Some(hashed), None, &Options::default());
+    assert_eq!(text, "Pillow\nsix==1.17.0  # kept\nmod_wsgi>=5.0\n");
+    let world = World::of(&[
+        (".openshift/x", ""),
+        ("wsgi.py", "application = 1\n"),
+        ("requirements.txt", hashed),
+    ]);
+    let analysis = world.analyze(&Options::default());
+    assert!(
+        of_rule(&analysis, "requirements").iter().any(|finding| {
+            matches!(&finding.remedy, openshifter_v2::Remedy::Convert(does) if does.contains("hashes of"))
+        }),
+        "nothing is said of it"
+    );
+    assert!(
+        of_rule(&analysis, "requirements")
+            .iter()
+            .all(|finding| !finding.what.contains("sha256"))
+    );
+    // A list that has all its hashes, the server's too, stays.
+    let whole = "six==1.17.0 \\\n    --hash=sha256:cc\nmod_wsgi==5.0.2 \\\n    --hash=sha256:dd\n";
+    assert_eq!(after(Some(whole), None, &Options::default()).0, whole);
+}
+
+#[test]
+fn addresses_that_do_not_serve_any_more_are_mended_or_reported() {
+    let world = World::of(&[
+        (".openshift/x", ""),
+        ("wsgi.py", "application = 1\n"),
+        ("libs/there/setup.py", ""),
+        (
+            "requirements.txt",
+            "git+https://github.com/x/y.git@abc#egg=y\n-e git://github.com/a/b.git#egg=b\ngit+git://example.com/c.git\nhttp://x.org/z.zip\n./libs/pkg\n-e libs/there\nd @ git+git://github.com/d/d.git\ngit+ssh://git@github.com/e/e.git\n",
+        ),
+    ]);
+    let result = world.convert(&Options::default());
+    assert_eq!(
+        result.read("requirements.txt"),
+        "git+https://github.com/x/y.git@abc#egg=y\n-e git+https://github.com/a/b.git#egg=b\ngit+git://example.com/c.git\nhttp://x.org/z.zip\n./libs/pkg\n-e libs/there\nd @ git+https://github.com/d/d.git\ngit+ssh://git@github.com/e/e.git\nmod_wsgi>=5.0\n"
+    );
+    let analysis = world.analyze(&Options::default());
+    let left: Vec<_> = of_rule(&analysis, "requirements")
+        .iter()
+        .filter(|finding| matches!(finding.remedy, openshifter_v2::Remedy::Person(_)))
+        .filter_map(|finding| Some((finding.line?, finding.severity.title())))
+        .collect();
+    assert_eq!(
+        left,
+        [
+            (3, "blocker"),
+            (5, "blocker"),
+            (8, "blocker"),
+            (4, "warning")
+        ]
     );
 }

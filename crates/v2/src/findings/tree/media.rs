@@ -1,5 +1,6 @@
 //! Uploaded files.
 
+use crate::convert::{published, url_path};
 use crate::findings::{Check, Rule, Severity, TreeContext};
 use crate::options::{DatabaseChoice, Server};
 
@@ -26,6 +27,24 @@ fn check(tree: &TreeContext<'_>) {
         .as_ref()
         .and_then(|project| project.settings.first())
         .map(|file| file.path.as_str());
+    let is_served = media.url.as_deref().and_then(url_path).is_some();
+    if let Some(what) = media
+        .root
+        .as_deref()
+        .filter(|_| is_served)
+        .and_then(|root| published(tree.tree, tree.facts, root))
+    {
+        tree.add(
+            RULE.finding(
+                Severity::Warning,
+                settings,
+                None,
+                format!("uploads go to {place}, and whoever serves that folder publishes {what}"),
+            )
+            .person("give uploads a folder of their own, as in MEDIA_ROOT = os.path.join(DATA_DIR, 'media'), and move the files there; until then they are not served"),
+        );
+        return;
+    }
     if !media.in_data_dir {
         tree.add(
             RULE.finding(
@@ -48,6 +67,15 @@ fn check(tree: &TreeContext<'_>) {
             )
             .person("with the claim it runs in one pod; to scale it, keep uploads in a store of objects"),
         );
+    }
+    if !is_served {
+        tree.add(RULE.finding(
+            Severity::Info,
+            settings,
+            None,
+            format!("uploads are kept in {place}, and MEDIA_URL names no path of this host that they would be served under"),
+        ));
+        return;
     }
     match tree.options.server {
         Server::ModWsgi => tree.add(

@@ -1,12 +1,15 @@
 //! Requirements of V2's time, and what they become.
 
+mod lines;
+mod sources;
+
 use crate::facts::{DatabaseKind, EntryKind, Facts};
-use crate::facts::{
-    REQUIREMENTS, Requirement, named_file, normal_name, parse_requirements, requirement,
-};
+use crate::facts::{REQUIREMENTS, Requirement, named_file, normal_name, requirement};
 use crate::findings::{Check, Finding, Rule, Severity, TreeContext};
 use crate::options::{DatabaseChoice, Options, Server, Version};
 use crate::tree::Tree;
+
+use lines::Lines;
 
 pub(super) const RULE: Rule = Rule {
     id: "requirements",
@@ -220,14 +223,14 @@ pub(crate) fn rewrite(
         .collect();
     for lines in std::iter::once(&mut root).chain(&mut others) {
         lines.change(&mut notes, |one| {
-            change(one, facts, options, pinned(&one.name))
+            change(tree, one, facts, options, pinned(&one.name))
         });
     }
     let mut required: Vec<String> = Vec::new();
     for lines in std::iter::once(&root).chain(&others) {
         let constrains = known.constraints.iter().any(|one| one.path == lines.path);
         if !constrains {
-            required.extend(lines.lines.iter().map(|line| name_in(line)));
+            required.extend(lines.requirements().map(|one| normal_name(&one.name)));
         }
     }
     let mut add: Vec<String> = Vec::new();
@@ -243,7 +246,7 @@ pub(crate) fn rewrite(
         .iter()
         .flat_map(|setup| &setup.install_requires)
     {
-        let text = match change(one, facts, options, pinned(&one.name)) {
+        let text = match change(tree, one, facts, options, pinned(&one.name)) {
             Some((Target::Is(text), _)) => text,
             _ => one.text.clone(),
         };
@@ -279,7 +282,16 @@ pub(crate) fn rewrite(
             add.push(pin.text.clone());
         }
     }
-    root.lines.extend(add);
+    root.add(add);
+    let hashes = std::iter::once(&root)
+        .chain(&others)
+        .map(Lines::hashes)
+        .fold((false, false), |all, one| (all.0 || one.0, all.1 || one.1));
+    if hashes == (true, true) {
+        for lines in std::iter::once(&mut root).chain(&mut others) {
+            lines.drop_hashes(&mut notes);
+        }
+    }
     let texts = std::iter::once(root)
         .chain(others)
         .map(|lines| (lines.path.clone(), lines.text()))
@@ -292,90 +304,6 @@ fn name_in(line: &str) -> String {
     normal_name(&requirement(line.trim(), "", 0).name)
 }
 
-/// The lines of one file.
-struct Lines {
-    path: String,
-    before: String,
-    lines: Vec<String>,
-}
-
-impl Lines {
-    fn of(tree: &Tree, path: &str) -> Self {
-        let before = tree.text(path).unwrap_or_default();
-        Self {
-            path: path.to_owned(),
-            lines: before.lines().map(str::to_owned).collect(),
-            before,
-        }
-    }
-
-    /// Makes of each requirement what it is to become.
-    fn change(
-        &mut self,
-        notes: &mut Vec<Note>,
-        change: impl Fn(&Requirement) -> Option<(Target, (Severity, String))>,
-    ) {
-        let mut removed = Vec::new();
-        for one in parse_requirements(&self.before, &self.path) {
-            let Some(place) = one
-                .line
-                .checked_sub(1)
-                .filter(|place| *place < self.lines.len())
-            else {
-                continue;
-            };
-            let Some((target, (severity, what))) = change(&one) else {
-                continue;
-            };
-            let finding = RULE.finding(severity, Some(&self.path), Some(one.line), what);
-            match target {
-                Target::Is(text) => {
-                    if let Some(line) = self.lines.get_mut(place)
-                        && line.trim() != text
-                    {
-                        notes.push(Note {
-                            finding: finding.convert(if text.is_empty() {
-                                "takes it out".to_owned()
-                            } else {
-                                format!("writes {text}")
-                            }),
-                        });
-                        if text.is_empty() {
-                            removed.push(place);
-                        } else {
-                            *line = text;
-                        }
-                    }
-                }
-                Target::Person(advice) => notes.push(Note {
-                    finding: finding.person(advice),
-                }),
-            }
-        }
-        for place in removed.into_iter().rev() {
-            self.lines.remove(place);
-        }
-    }
-
-    fn text(&self) -> String {
-        let before = &self.before;
-        let newline = if before.contains("\r\n") {
-            "\r\n"
-        } else {
-            "\n"
-        };
-        let mut text = self.lines.join(newline);
-        if !text.is_empty()
-            && (before.is_empty()
-                || before.ends_with('\n')
-                || text.lines().count() != before.lines().count())
-        {
-            text.push_str(newline);
-        }
-        text
-    }
-}
-
 enum Target {
     /// The line's new text; empty to take it out.
     Is(String),
@@ -385,6 +313,7 @@ enum Target {
 
 /// What becomes of one requirement, and how bad it is.
 fn change(
+    tree: &Tree,
     one: &Requirement,
     facts: &Facts,
     options: &Options,
@@ -413,17 +342,8 @@ fn change(
             ));
         }
     }
-    if text.contains("git+git://") || text.contains("git+http://") {
-        let fixed = text
-            .replace("git+git://", "git+https://")
-            .replace("git+http://", "git+https://");
-        return Some((
-            Target::Is(fixed),
-            (
-                Severity::Blocker,
-                "hosts do not serve repositories by git:// any more".to_owned(),
-            ),
-        ));
+    if let Some(changed) = sources::change(one, tree) {
+        return Some(changed);
     }
     if one.name.is_empty() {
         return None;

@@ -28,8 +28,7 @@ fn check(tree: &TreeContext<'_>) {
     }
     if let Some(expression) = &setup.dynamic {
         let what = format!("install_requires is worked out by a program ({expression})");
-        let reads_file = expression.contains("requirements") || expression.contains("open(");
-        tree.add(if reads_file && tree.facts.dependencies.requirements_file.is_some() {
+        tree.add(if setup.reads_file() && tree.facts.dependencies.requirements_file.is_some() {
             RULE.finding(Severity::Info, path, line, what)
                 .convert("leaves setup.py out of the build; requirements.txt, which it seems to read, is installed")
         } else {
@@ -37,6 +36,21 @@ fn check(tree: &TreeContext<'_>) {
                 .person("write what it comes to into requirements.txt; the conversion leaves setup.py out of the build")
         });
         return;
+    }
+    if let Some(first) = setup.more.first() {
+        let lines: Vec<String> = setup.more.iter().map(ToString::to_string).collect();
+        tree.add(
+            RULE.finding(
+                Severity::Blocker,
+                path,
+                Some(*first),
+                format!(
+                    "install_requires is a list that the program changes (line {})",
+                    lines.join(", ")
+                ),
+            )
+            .person("write what of that is needed into requirements.txt: only the list as it is written out is carried over, and setup.py is left out of the build"),
+        );
     }
     let is_done = crate::convert::environment_sets(tree.tree, "DISABLE_SETUP_PY_PROCESSING");
     if is_done {
@@ -53,6 +67,6 @@ fn check(tree: &TreeContext<'_>) {
             line,
             "the application is installed from setup.py",
         )
-        .convert("puts its requirements into requirements.txt and sets DISABLE_SETUP_PY_PROCESSING=1; setup.py stays as it is"),
+        .convert("puts the requirements that are written out into requirements.txt and sets DISABLE_SETUP_PY_PROCESSING=1; setup.py stays as it is"),
     );
 }

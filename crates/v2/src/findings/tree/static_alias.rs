@@ -1,5 +1,6 @@
 //! Static files: collected at build, served beside the application.
 
+use crate::convert::published;
 use crate::findings::{Check, Rule, Severity, TreeContext};
 
 pub(super) const RULE: Rule = Rule {
@@ -14,6 +15,21 @@ fn check(tree: &TreeContext<'_>) {
         return;
     };
     if tree.tree.is_file("app.sh") || entry.kind == crate::facts::EntryKind::SelfServing {
+        return;
+    }
+    if let Some(project) = &tree.facts.project
+        && let Some(root) = &project.static_files.root
+        && let Some(what) = published(tree.tree, tree.facts, root)
+    {
+        tree.add(
+            RULE.finding(
+                Severity::Blocker,
+                project.settings.first().map(|file| file.path.as_str()),
+                None,
+                format!("STATIC_ROOT is {root}, and whoever serves that folder publishes {what}"),
+            )
+            .person("give static files a folder of their own, as in STATIC_ROOT = os.path.join(REPO_DIR, 'wsgi', 'static'); until then they are not served"),
+        );
         return;
     }
     let has_folder = tree.tree.is_folder("wsgi/static");
