@@ -98,7 +98,7 @@ async fn a_schedule_is_suspended_for_a_copy_and_what_starts_meanwhile_is_noticed
     let run = copying(true);
     let form = form("chart");
     let failed = export(&run, &cluster, "shop", &options, &form).await;
-    let failed = failed.err().expect("a copy that was written to is none");
+    let failed = failed.expect_err("a copy that was written to is none");
     let message = failed.error.chain();
     assert!(
         message.contains("Pod/sneaky")

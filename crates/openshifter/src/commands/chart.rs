@@ -1,15 +1,17 @@
 //! `openshifter chart`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 use openshifter_chart::{Chart as FatChart, UnpackLimits};
 use openshifter_migrate::{Allow, Spool};
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::Chart;
 use crate::commands::session::clear;
 use crate::commands::{Session, state};
-use crate::exit::Exit;
+use crate::exit::{Exit, Interrupted};
 use crate::printer::Printer;
 
 pub(crate) async fn run(args: Chart, printer: Printer) -> Result<Exit> {
@@ -54,6 +56,21 @@ async fn inspected(session: &Session, path: &Path, spool: Spool) -> Result<FatCh
     opened
 }
 
+/// A file that ends with an error once the program is to stop.
+struct Stoppable {
+    file: fs_err::File,
+    cancel: CancellationToken,
+}
+
+impl Read for Stoppable {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(std::io::Error::other("stopped on request"));
+        }
+        self.file.read(buffer)
+    }
+}
+
 /// Makes the folder of an archive, whole or not at all.
 async fn unpack(session: &Session, chart: PathBuf, folder: Option<PathBuf>) -> Result<()> {
     let folder = match folder {
@@ -83,15 +100,19 @@ async fn unpack(session: &Session, chart: PathBuf, folder: Option<PathBuf>) -> R
         .tempdir_in(parent)
         .with_context(|| format!("making a folder in {}", parent.display()))?;
     let within = work.path().to_owned();
+    let cancel = session.cancel.clone();
     let unpacking = tokio::task::spawn_blocking(move || {
         let file = fs_err::File::open(&chart)?;
         let limits = UnpackLimits::default();
-        let unpacked = openshifter_chart::unpack(file, &within, &limits)?;
+        let unpacked = openshifter_chart::unpack(Stoppable { file, cancel }, &within, &limits)?;
         Ok::<_, anyhow::Error>(unpacked)
     });
-    let unpacked = session
-        .unless_stopped(async { unpacking.await.context("unpacking the chart")? })
-        .await;
+    // Waited for in any case: a thread that goes on would make its folder anew after it was removed.
+    let unpacked = unpacking.await.context("unpacking the chart");
+    let unpacked = match session.cancel.is_cancelled() {
+        true => Err(Interrupted.into()),
+        false => unpacked.and_then(|unpacked| unpacked),
+    };
     let moved = unpacked.and_then(|unpacked| Ok(fs_err::rename(unpacked, &folder)?));
     clear(work.keep()).await;
     moved?;

@@ -24,7 +24,7 @@ const LAST_MOMENT: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) printer: Printer,
-    cancel: CancellationToken,
+    pub(crate) cancel: CancellationToken,
 }
 
 impl Session {

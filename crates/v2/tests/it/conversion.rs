@@ -462,9 +462,9 @@ fn the_plan_of_the_starter() {
     let deploy = deploy
         .split("## How it is deployed")
         .nth(1)
-        .expect("it says so");
+        .expect("it says so")
+        .trim();
     insta::assert_snapshot!(deploy, @r#"
-
     `openshifter v2 deploy . --to CLUSTER -n PROJECT` does all of this. By hand, logged in to the project:
 
     ```sh
