@@ -1,6 +1,7 @@
 //! Manifests of whole applications.
 
 mod forms;
+mod recorded;
 
 use std::collections::BTreeMap;
 
