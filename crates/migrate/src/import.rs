@@ -186,8 +186,12 @@ pub(crate) async fn import_after(
         .await;
     report.losses.extend(helpers.remove_all().await);
     // An application that starts on a part of its data may take it for all of it, or destroy it.
-    let torn = run.journal.events().map(|events| torn(&events));
-    for (key, claim) in quiesced.without_users_of(&torn.unwrap_or_default()) {
+    let torn = match run.journal.events() {
+        Ok(events) => torn(&events),
+        // Nobody knows: what is stopped stays so.
+        Err(error) => return ended(run, report, Err(error.into())),
+    };
+    for (key, claim) in quiesced.without_users_of(&torn) {
         report.next.push(format!(
             "{key} stays stopped, since claim {claim} holds only a part of its data"
         ));

@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use crate::Side;
+use crate::quiesce::Quiesced;
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -376,20 +377,23 @@ impl Journal {
     /// Whether a cluster was changed and is so still, helper pods aside.
     pub fn changed_something(&self) -> bool {
         self.events().is_ok_and(|events| {
-            events.iter().any(|event| match event {
-                Event::Begin { .. }
-                | Event::ChartKept { .. }
-                | Event::Finished { .. }
-                | Event::HelperStarting { .. }
-                | Event::HelperRemoved { .. }
-                | Event::DeletedNothing { .. }
-                | Event::VolumeVerified { .. }
-                | Event::Rescaled { .. } => false,
-                Event::Scaling { at, key, .. } | Event::Suspending { at, key, .. } => !events.iter().any(|event| {
-                    matches!(event, Event::Rescaled { at: end, key: scaled } if end == at && scaled == key)
-                }),
-                _ => true,
-            })
+            let stopped = |at| !Quiesced::of(&events, at).is_empty();
+            let changed = events.iter().any(|event| {
+                !matches!(
+                    event,
+                    Event::Begin { .. }
+                        | Event::ChartKept { .. }
+                        | Event::Finished { .. }
+                        | Event::HelperStarting { .. }
+                        | Event::HelperRemoved { .. }
+                        | Event::DeletedNothing { .. }
+                        | Event::VolumeVerified { .. }
+                        | Event::Scaling { .. }
+                        | Event::Suspending { .. }
+                        | Event::Rescaled { .. }
+                )
+            });
+            changed || stopped(At::Source) || stopped(At::Target)
         })
     }
 }
@@ -401,17 +405,12 @@ impl Journal {
     /// When a part of the program failed while it held the journal.
     pub fn touched(&self) -> Result<(bool, bool), JournalError> {
         let events = self.events()?;
-        let mut touched = (
-            helper_left(&events, At::Source),
-            helper_left(&events, At::Target),
-        );
+        let mut touched = (is_left(&events, At::Source), is_left(&events, At::Target));
         for event in events {
             let at = match event {
                 Event::NamespaceCreating { at, .. }
                 | Event::Creating { at, .. }
                 | Event::Changing { at, .. }
-                | Event::Scaling { at, .. }
-                | Event::Suspending { at, .. }
                 | Event::Deleting { at, .. } => at,
                 Event::ImagePushing { .. } | Event::VolumeFilling { .. } => At::Target,
                 _ => continue,
@@ -435,6 +434,11 @@ impl Journal {
             _ => None,
         })
     }
+}
+
+/// Whether something of an end waits to be removed or started again that is no object of the run.
+fn is_left(events: &[Event], end: At) -> bool {
+    helper_left(events, end) || !Quiesced::of(events, end).is_empty()
 }
 
 /// Whether a helper pod of an end was started and not removed, as far as is known.
@@ -613,8 +617,16 @@ mod tests {
         journal.write(scaling).unwrap();
         assert!(journal.changed_something());
         let at = At::Source;
+        let removed = Event::HelperRemoved {
+            at,
+            pod: "openshifter-1".to_owned(),
+        };
+        journal.write(removed).unwrap();
+        assert_eq!(journal.touched().unwrap(), (true, false));
         journal.write(Event::Rescaled { at, key }).unwrap();
         assert!(!journal.changed_something());
+        // Nobody is asked for a cluster at which nothing is left.
+        assert_eq!(journal.touched().unwrap(), (false, false));
     }
 
     #[test]

@@ -68,7 +68,11 @@ impl StateDir {
         let failed = |source| MigrateError::State { source };
         for kept in charts.iter().filter(|kept| kept.stays.is_none()) {
             let spool = self.spool().map_err(failed)?;
-            fs::rename(&kept.chart, spool.path().join("chart")).map_err(failed)?;
+            match fs::rename(&kept.chart, spool.path().join("chart")) {
+                // Somebody else was faster.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                renamed => renamed.map_err(failed)?,
+            }
             tracing::info!(chart = %kept.chart.display(), "a backup chart was removed, since its time is over");
         }
         Ok(())

@@ -160,6 +160,7 @@ pub(crate) async fn run(
         return Ok(());
     }
     run.progress.stage("building the application's images");
+    let events = run.journal.events()?;
     for config in configs {
         let tag = output_of(config).unwrap_or_default();
         let record = images
@@ -167,7 +168,7 @@ pub(crate) async fn run(
             .find(|image| image.tags.iter().any(|known| known.to_string() == tag));
         // What an earlier import made another image of, or by another recipe, is built again.
         let renewed = source_of(config).is_some()
-            && is_renewed(&run.journal.events()?, &config.key())
+            && is_renewed(&events, &config.key())
             && !is_of_run(run, target, namespace, tag).await?;
         if let Some(reference) = image_of(target, namespace, tag).await?
             && !renewed

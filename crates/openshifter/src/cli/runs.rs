@@ -6,7 +6,7 @@ use clap::Args;
 use openshifter_migrate::RunId;
 
 use crate::cli::parse::duration;
-use crate::cli::{Again, FromAgain, FromRegistries, Names, ToAgain, ToRegistry};
+use crate::cli::{Again, FromAgain, FromRegistries, Login, Names, ToAgain, ToRegistry};
 
 /// A run that is taken up again; its journal knows what its ends were called.
 #[derive(Debug, Args)]
@@ -21,6 +21,20 @@ pub(crate) struct Taken {
     pub(crate) again: Again,
     #[command(flatten)]
     pub(crate) names: Names,
+}
+
+impl Taken {
+    /// The source's name, where one was given, and how to log in there.
+    pub(crate) fn source(&self) -> (Option<&str>, Login) {
+        let login = self.again.or(self.from.login());
+        (self.from.cluster.as_deref(), login)
+    }
+
+    /// The same of the target.
+    pub(crate) fn target(&self) -> (Option<&str>, Login) {
+        let login = self.again.or(self.to.login());
+        (self.to.cluster.as_deref(), login)
+    }
 }
 
 #[derive(Debug, Args)]

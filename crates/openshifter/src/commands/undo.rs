@@ -26,22 +26,14 @@ pub(crate) async fn undo(args: Undo, printer: Printer) -> Result<Exit> {
     let started = session.take_up(&args.taken.run)?;
     let ends = Ends::of(&started.run)?;
     let taken = &args.taken;
-    let from = (
-        taken.from.cluster.as_deref(),
-        taken.again.or(taken.from.login()),
-    );
-    let to = (
-        taken.to.cluster.as_deref(),
-        taken.again.or(taken.to.login()),
-    );
     // Only ends at which something was changed are needed.
     let (at_source, at_target) = started.run.journal.touched()?;
     let source = match at_source {
-        true => again(&session, &taken.names, from, ends.source.as_ref()).await?,
+        true => again(&session, &taken.names, taken.source(), ends.source.as_ref()).await?,
         false => None,
     };
     let target = match at_target {
-        true => again(&session, &taken.names, to, ends.target.as_ref()).await,
+        true => again(&session, &taken.names, taken.target(), ends.target.as_ref()).await,
         false => Ok(None),
     };
     let (exit, target) = match target {
@@ -67,22 +59,14 @@ pub(crate) async fn resume(args: Resume, printer: Printer) -> Result<Exit> {
     let started = session.take_up(&args.taken.run)?;
     let ends = Ends::of(&started.run)?;
     let taken = &args.taken;
-    let from = (
-        taken.from.cluster.as_deref(),
-        taken.again.or(taken.from.login()),
-    );
-    let to = (
-        taken.to.cluster.as_deref(),
-        taken.again.or(taken.to.login()),
-    );
     let (source_token, target_token) = (args.registries.token()?, args.to_registry.token()?);
     let auth_file = args.registries.auth_file()?;
-    let target = again(&session, &taken.names, to, ends.target.as_ref()).await?;
+    let target = again(&session, &taken.names, taken.target(), ends.target.as_ref()).await?;
     let Some(target) = target else {
         return Err(Usage(format!("run {} has no target", args.taken.run)).into());
     };
     let source = match resume_reads_source(&started.run)? {
-        true => again(&session, &taken.names, from, ends.source.as_ref()).await,
+        true => again(&session, &taken.names, taken.source(), ends.source.as_ref()).await,
         false => Ok(None),
     };
     let source = match source {
