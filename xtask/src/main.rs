@@ -8,7 +8,7 @@ mod wheels;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -88,6 +88,24 @@ fn test(args: &[String]) -> Result<()> {
     let mut cargo = cargo();
     cargo.args(["test", "--locked", "--workspace"]).args(args);
     cargo.env("OPENSHIFTER_TEST_TOOLS", &tools);
+    run(&mut cargo)?;
+    static_runner(&tools, args)
+}
+
+/// Tests the runner once more, as it is handed to users: static, and over another C library than cargo's own build.
+fn static_runner(tools: &Path, args: &[String]) -> Result<()> {
+    let mut build = Command::new(root().join("scripts/build-image-runner"));
+    let built = build
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("starting {build:?}"))?;
+    succeeded(&build, built.status)?;
+    let program = String::from_utf8(built.stdout).context("the runner's path is no text")?;
+    let mut cargo = cargo();
+    cargo.args(["test", "--locked", "--package", "openshifter-hooks"]);
+    cargo.args(["--test", "it"]).args(args);
+    cargo.env("OPENSHIFTER_TEST_TOOLS", tools);
+    cargo.env("OPENSHIFTER_IMAGE_RUNNER", program.trim());
     run(&mut cargo)
 }
 

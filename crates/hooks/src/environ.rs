@@ -58,6 +58,27 @@ impl Environ {
             .collect()
     }
 
+    /// Whether nothing in it changes how bash goes about its lines: no functions, no file to source first, no modes.
+    pub(crate) fn leaves_bash_alone(&self) -> bool {
+        !self.0.keys().any(|name| {
+            is_function(name)
+                || ["BASH_ENV", "BASHOPTS", "POSIXLY_CORRECT", "SHELLOPTS"]
+                    .iter()
+                    .any(|special| name == special)
+        })
+    }
+
+    /// Adds what the lines around a file leave in the environment, before a file that only sets variables: the mark of an
+    /// evaluated environment, and the working directory as the former one, to which the lines return.
+    pub(crate) fn set_for_plain(&mut self, mark: Option<&str>) {
+        if let Some(mark) = mark {
+            self.set(MARKER, mark);
+        }
+        if let Some(pwd) = self.get("PWD").map(OsStr::to_owned) {
+            self.set("OLDPWD", pwd);
+        }
+    }
+
     /// Drops the functions that are not in `keep`: allexport has exported them along with the variables.
     pub(crate) fn drop_functions(&mut self, keep: &[OsString]) {
         self.0

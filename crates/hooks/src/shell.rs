@@ -3,6 +3,7 @@
 //! `BASH_ENV` needs no line here: old images enable their software collections by it, and bash itself honours it.
 
 mod lines;
+mod plain;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -58,20 +59,27 @@ pub(crate) fn become_bash(
     let lock = wish.container_user.and_then(|path| lock(path, &mut open));
     let readable = wish.file.map(|file| readable(file, &mut open));
     let text = |path: Option<&Path>| path.map(OsString::from).unwrap_or_default();
-    let (path, number) = match readable {
-        Some(Ok(Readable { path, number })) => (path.into_os_string(), number),
+    let (path, number, plain) = match readable {
+        Some(Ok(file)) => (file.path.into_os_string(), file.number, file.plain),
         Some(Err(error)) => return error,
-        None => (OsString::new(), None),
+        None => (OsString::new(), None, None),
     };
+    let first_process = rustix::process::getpid() == Pid::INIT;
+    let plain = plain.is_some_and(|plain| {
+        // Where the command was found before, it still is.
+        let finds = wish.command.is_none() || !plain.sets_path;
+        finds && wish.container_user.is_none() && !first_process && environ.leaves_bash_alone()
+    });
     let mut words: Vec<OsString> = invocation.program[1..].to_vec();
     words.extend(resume_words(resume));
     // The last of them are for what only bash knows. A command that takes over takes no traps along.
-    let failed = (wish.file.is_some() && invocation.options.json).then(|| words.len() - 2);
-    let traps = (wish.file.is_some() && wish.command.is_none()).then(|| words.len() - 1);
+    let watched = wish.file.is_some() && !plain;
+    let failed = (watched && invocation.options.json).then(|| words.len() - 2);
+    let traps = (watched && wish.command.is_none()).then(|| words.len() - 1);
     let memory = traps.and_then(|_| memory(&mut open));
     words.extend(invocation.words.iter().cloned());
     let lines = Lines {
-        first_process: rustix::process::getpid() == Pid::INIT,
+        first_process,
         quiet: wish.quiet,
         user: wish.container_user.is_some(),
         mark: wish.mark.is_some(),
@@ -84,11 +92,13 @@ pub(crate) fn become_bash(
             Some(Become::Shell) => Some(Direct::Shell),
             Some(Become::Application { .. }) | None => None,
         },
+        plain: plain.then_some(words.len()),
     };
     let as_text = |number: Option<i32>| number.map(|fd| fd.to_string()).unwrap_or_default();
     let mut command = Command::new(&bash);
     command
-        .args(["--norc", "-c", &lines.text()])
+        .args(lines.options())
+        .arg(lines.text())
         .arg(&invocation.program[0])
         .arg(own)
         .arg(&invocation.program[0])
@@ -103,7 +113,13 @@ pub(crate) fn become_bash(
         .arg(words.len().to_string())
         .args(words)
         .args(wish.parameters);
-    program::give(&mut command, environ);
+    if plain {
+        let mut environ = environ.clone();
+        environ.set_for_plain(wish.mark);
+        program::give(&mut command, &environ);
+    } else {
+        program::give(&mut command, environ);
+    }
     let source = command.exec();
     Error::CannotRun {
         program: bash.display().to_string(),
@@ -159,21 +175,30 @@ fn own_path(open: &mut Vec<OwnedFd>) -> PathBuf {
 struct Readable {
     path: PathBuf,
     number: Option<i32>,
+    /// Where it does nothing but set variables.
+    plain: Option<Plain>,
+}
+
+struct Plain {
+    sets_path: bool,
 }
 
 /// The file to source. One with Windows line ends is given to bash without the carriage returns, which would otherwise
 /// end up in the values.
 fn readable(file: &Path, open: &mut Vec<OwnedFd>) -> Result<Readable, Error> {
-    let as_it_is = || Readable {
+    let as_it_is = |plain| Readable {
         path: file.to_owned(),
         number: None,
+        plain,
     };
     // Bash says itself what is wrong with a file that cannot be read.
     let Ok(content) = fs::read(file) else {
-        return Ok(as_it_is());
+        return Ok(as_it_is(None));
     };
     let Some(clean) = without_carriage_returns(&content) else {
-        return Ok(as_it_is());
+        return Ok(as_it_is(plain::names(&content).map(|names| Plain {
+            sets_path: names.contains(&b"PATH".as_slice()),
+        })));
     };
     say::warning(&format!(
         "Script {} has Windows line ends (CRLF); they are left out.",
@@ -195,6 +220,7 @@ fn readable(file: &Path, open: &mut Vec<OwnedFd>) -> Result<Readable, Error> {
     Ok(Readable {
         path: number.map_or_else(|| file.to_owned(), by_number),
         number,
+        plain: None,
     })
 }
 

@@ -30,6 +30,9 @@ pub(super) struct Lines {
     pub(super) memory: bool,
     /// Bash becomes the command itself where nothing more is to do.
     pub(super) direct: Option<Direct>,
+    /// The file only sets variables and nothing else is sourced, so that there is nothing to watch and to tidy up: the
+    /// number of words that make up the command.
+    pub(super) plain: Option<usize>,
 }
 
 /// A command that needs no second start of the runner.
@@ -172,8 +175,58 @@ const RESUME: &str = r#"
 builtin exec -a "${__oi[1]}" "${__oi[0]}" "${__oi_words[@]}"
 "#;
 
+const PLAIN_BANNER: &str = r#"
+printf ' -----> Running %s\n' "$5" || exit
+"#;
+
+const PLAIN_FILE: &str = r#"
+set -a
+. "$6" || exit
+"#;
+
+/// The first word of the command, among the positional parameters.
+const FIRST_WORD: usize = 12;
+
 impl Lines {
+    /// What bash is given before its lines.
+    pub(super) fn options(&self) -> &'static [&'static str] {
+        if self.plain.is_some() && self.direct.is_some() {
+            // The runner has more to say about a program that cannot be run.
+            &["--norc", "-O", "execfail", "-c"]
+        } else {
+            &["--norc", "-c"]
+        }
+    }
+
     pub(super) fn text(&self) -> String {
+        match self.plain {
+            Some(words) => self.plain_text(words),
+            None => self.full_text(),
+        }
+    }
+
+    /// A tenth of the other text, which takes bash a quarter of the time that it needs to start. Bash finds the mark in its
+    /// environment, and what the other text's `cd` leaves there.
+    fn plain_text(&self, words: usize) -> String {
+        let mut text = String::with_capacity(256);
+        if !self.quiet {
+            text.push_str(&PLAIN_BANNER[1..]);
+        }
+        text.push_str(&PLAIN_FILE[1..]);
+        match self.direct {
+            Some(Direct::Parameters) => {
+                text.push_str(&format!("exec \"${{@:{}}}\"\n", FIRST_WORD + words));
+            }
+            Some(Direct::Shell) => text.push_str("exec /bin/bash\n"),
+            None => {}
+        }
+        text.push_str(&format!(
+            "exec -a \"$2\" \"$1\" \"${{@:{FIRST_WORD}:{words}}}\"\n"
+        ));
+        text
+    }
+
+    fn full_text(&self) -> String {
         let mut text = String::with_capacity(2048);
         let mut put = |lines: &str, wanted: bool| {
             if wanted {
@@ -216,5 +269,87 @@ impl Lines {
         put(DIRECT, self.direct.is_some());
         put(RESUME, true);
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::process::{Command, Output};
+
+    use proptest::prelude::*;
+
+    use super::super::plain;
+    use super::*;
+    use crate::environ::Environ;
+
+    /// What comes of a file by these lines, with `env` in the place of the runner and of the command.
+    fn evaluate(file: &Path, direct: bool, plain: bool) -> Output {
+        let lines = Lines {
+            quiet: direct,
+            mark: true,
+            file: true,
+            direct: direct.then_some(Direct::Parameters),
+            plain: plain.then_some(1),
+            ..Lines::default()
+        };
+        let folder = file.parent().unwrap();
+        let environ = [("PATH", "/usr/bin:/bin"), ("HOME", "/"), ("LEVEL", "3")];
+        let mut environ: Environ = environ.into();
+        environ.set("PWD", folder);
+        if plain {
+            environ.set_for_plain(Some("a mark"));
+        }
+        Command::new("/bin/bash")
+            .args(lines.options())
+            .arg(lines.text())
+            .arg("runner")
+            .args(["/usr/bin/env", "env", "", ""])
+            .args([file, file])
+            .args(["", "a mark", "", "", "1", "-0"])
+            .args(["env", "-0"].into_iter().filter(|_| direct))
+            .env_clear()
+            .envs(environ.iter())
+            .current_dir(folder)
+            .output()
+            .unwrap()
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        let name = "[A-Z][A-Z0-9_]{0,2}|HOME|LEVEL|LANG|LC_ALL|LINES|HISTSIZE|SHELL|CDPATH|TMOUT|HOSTNAME|OPTARG|TERM|PATH";
+        let value = r#"[a-z0-9_./:,@%+=-]{0,4}|'[^'\n\r\x00]{0,6}'|"[^"$`\\\n\r\x00]{0,6}"|[$](HOME|A|LEVEL)"#;
+        let default = r"[$]\{(HOME|NONE|A)(:?-[a-z0-9/:.=@%+-]{0,3})?\}";
+        let words = prop::collection::vec(prop_oneof![value, default], 0..3);
+        let start = prop::sample::select(vec!["", "export ", "  ", "export\t "]);
+        let end = prop::sample::select(vec!["", " ", " # it's $(why)"]);
+        (start, name, words, end).prop_map(|(start, name, words, end)| {
+            format!("{start}{name}={}{end}\n", words.concat())
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn plain_files_come_to_the_same_with_fewer_lines(lines in prop::collection::vec(line(), 0..8)) {
+            let text = lines.concat();
+            prop_assert!(plain::names(text.as_bytes()).is_some(), "{text}");
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("deploy_env");
+            fs::write(&file, &text).unwrap();
+            let found = !text.contains("PATH=");
+            for direct in [false, true].into_iter().take(1 + usize::from(found)) {
+                let (few, all) = (evaluate(&file, direct, true), evaluate(&file, direct, false));
+                let words = |output: &Output| {
+                    let mut words: Vec<Vec<u8>> = output.stdout.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+                    words.sort();
+                    words
+                };
+                prop_assert_eq!(words(&few), words(&all));
+                prop_assert_eq!(few.stderr, all.stderr);
+                prop_assert!(few.status.success() && all.status.success());
+            }
+        }
     }
 }

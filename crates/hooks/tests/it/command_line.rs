@@ -3,10 +3,7 @@
 use std::process::{Command, Output};
 
 fn program(words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_openshifter-image"))
-        .args(words)
-        .output()
-        .unwrap()
+    Command::new(crate::program()).args(words).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {

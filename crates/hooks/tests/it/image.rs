@@ -321,7 +321,7 @@ impl Image {
                     if !to.exists() {
                         let _whole = STARTING.read().unwrap_or_else(PoisonError::into_inner);
                         // A link would be the program that other tests run, too.
-                        fs::copy(env!("CARGO_BIN_EXE_openshifter-image"), to).unwrap();
+                        fs::copy(crate::program(), to).unwrap();
                     }
                 }
             }

@@ -88,7 +88,7 @@ fn a_binary_that_lies_in_the_folder_that_it_moves() {
     image.file("app/src/.s2i/bin/openshifter-image", "old");
     fs::create_dir_all(image.at("tmp/src/.s2i/bin")).unwrap();
     fs::copy(
-        env!("CARGO_BIN_EXE_openshifter-image"),
+        crate::program(),
         image.at("tmp/src/.s2i/bin/openshifter-image"),
     )
     .unwrap();

@@ -22,7 +22,7 @@ fn ran(command: &mut Command) -> String {
 fn build(out: &Path) -> String {
     ran(Command::new(root().join("scripts/build-wheel"))
         .arg("--binary")
-        .arg(env!("CARGO_BIN_EXE_openshifter-image"))
+        .arg(crate::program())
         .arg("--out")
         .arg(out))
 }
