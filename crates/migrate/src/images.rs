@@ -4,9 +4,11 @@
 mod access;
 mod chosen;
 mod doors;
+mod elsewhere;
 mod give;
 mod land;
 mod lead;
+mod manual;
 mod meter;
 mod place;
 mod plan;

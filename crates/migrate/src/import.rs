@@ -300,7 +300,7 @@ async fn work(
         volumes::all_new(&prepared)
     };
     if options.dry_run {
-        images.dry_run(report);
+        images.dry_run(target, namespace, report).await?;
         objects::dry_run(target, namespace, there, &decided, report).await?;
         volumes::dry_run(&decided_volumes, report);
         return Ok(());
@@ -320,13 +320,19 @@ async fn work(
     run.progress.stage("creating the objects, stopped");
     let (now, later): (Vec<_>, Vec<_>) =
         decided.into_iter().partition(|decided| !decided.is_later());
-    // Images first: a build or a trigger of what comes after them may start something.
+    // A stream imports its tags when it is made, and not again when it could not: pull secrets are there before. Images
+    // come before all else, since a build or a trigger of what comes after them may start something.
+    let is_secret = |decided: &&objects::Decided| decided.object.is("", "Secret");
+    let secrets = now.iter().filter(is_secret);
+    objects::carry_out(run, target, namespace, secrets, report, true).await?;
     let is_stream =
         |decided: &&objects::Decided| decided.object.is("image.openshift.io", "ImageStream");
     let streams = now.iter().filter(is_stream);
     objects::carry_out(run, target, namespace, streams, report, true).await?;
     images.give(run, target, namespace, report).await?;
-    let others = now.iter().filter(|decided| !is_stream(decided));
+    let others = now
+        .iter()
+        .filter(|decided| !is_secret(decided) && !is_stream(decided));
     objects::carry_out(run, target, namespace, others, report, true).await?;
     webhooks::tell(target, namespace, &now, report);
 

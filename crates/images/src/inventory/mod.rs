@@ -191,7 +191,12 @@ impl Image {
         let of_stream = self.tags.iter().find(|tag| {
             self.internal.as_deref() == Some(format!("{}/{}", tag.namespace, tag.stream).as_str())
         });
-        let of_reference = self.reference.as_ref().and_then(ImageReference::tag);
+        // Beside a digest that was written down, a tag is for the reader: it may lead anywhere by now.
+        let of_reference = self
+            .reference
+            .as_ref()
+            .filter(|reference| reference.digest().is_none())
+            .and_then(ImageReference::tag);
         Wanted {
             tag: of_stream
                 .map(|tag| tag.tag.as_str())

@@ -245,6 +245,18 @@ fn choices_hold_in_their_order() {
 }
 
 #[test]
+fn a_tag_beside_a_written_digest_may_lead_anywhere() {
+    let pinned = format!("quay.io/acme/tool:1@{}", digest("tool"));
+    let spec = json!({"containers": [{"name": "tool", "image": pinned}]});
+    let inventory = Inventory::of(&[deployment("tool", &spec)]);
+    let wanted = inventory.images[0].wanted();
+    assert_eq!(
+        (wanted.tag, wanted.digest),
+        (None, Some(Digest::of(b"tool")))
+    );
+}
+
+#[test]
 fn what_is_wanted_names_tag_and_digest() {
     let objects = [
         stream("web", &[("latest", "git")]),

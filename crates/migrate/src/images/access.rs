@@ -27,6 +27,9 @@ pub struct ImageOptions {
     pub auth_file: Option<SecretString>,
     /// For which platforms images are copied.
     pub platforms: Platforms,
+    /// Whether an export fails when an image that is to be copied cannot be had, instead of telling it as a loss: for
+    /// callers whom the report does not reach.
+    pub required: bool,
 }
 
 impl ImageOptions {

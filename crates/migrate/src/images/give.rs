@@ -10,7 +10,7 @@ use openshifter_images::{ClusterRegistry, CopyOptions, Layout, Platforms, Survey
 use openshifter_objects::{GroupKind, Object, ObjectKey, counted};
 
 use super::meter::Meter;
-use super::{ImageOptions, Landing, Straight};
+use super::{ImageOptions, Landing, Straight, elsewhere};
 use crate::import::Existing;
 use crate::journal::Event;
 use crate::report::{ImageAction, ImageEntry, Report};
@@ -284,12 +284,19 @@ pub(crate) fn image_of<'a>(stream: &'a Object, tag: &str) -> Option<&'a str> {
 }
 
 impl Giving {
-    /// Says what would be done.
-    pub(crate) fn dry_run(&self, report: &mut Report) {
-        for gift in &self.gifts {
-            report.images.push(gift.entry());
-        }
+    /// Says what would be done, and what would be missing.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub(crate) async fn dry_run(
+        &self,
+        target: &Cluster,
+        namespace: &str,
+        report: &mut Report,
+    ) -> Result<(), MigrateError> {
+        report.images.extend(self.gifts.iter().map(Gift::entry));
         self.others(report);
+        self.missing(target, namespace, report).await
     }
 
     /// Copies the images, tags them last, and waits until their streams say so.
@@ -354,13 +361,23 @@ impl Giving {
         report.images.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// What only the source's registry has and nobody brings along is missing, unless the target has it already.
+    /// What only the source's registry has and nobody brings along is missing, unless the target has it already; so is
+    /// what was to stay away from a tag that is taken, and what the target's own projects were to have.
     async fn missing(
         &self,
         target: &Cluster,
         namespace: &str,
         report: &mut Report,
     ) -> Result<(), MigrateError> {
+        for gift in self.gifts.iter().filter(|gift| gift.skipped) {
+            let name = &gift.record.name;
+            let tags: Vec<String> = gift.tags.iter().map(|(tag, _)| tag.to_string()).collect();
+            report.losses.push(format!(
+                "image {name} was not pushed: {} of {namespace} has another image, which stays with `--existing skip`; `--existing apply` puts this one there",
+                tags.join(", ")
+            ));
+        }
+        elsewhere::missing(target, namespace, &self.records, report).await?;
         let left = self.records.iter().filter(|record| {
             record.internal && record.decision == "external" && record.to.is_none()
         });

@@ -7,8 +7,9 @@ use openshifter_images::{Choices, Decision, ImagePlan, Inventory, PlannedImage};
 use openshifter_objects::Object;
 use serde::Serialize;
 
-use super::ImageOptions;
 use super::doors::survey_all;
+use super::manual::held_back;
+use super::{ImageOptions, elsewhere};
 use crate::MigrateError;
 
 /// The images of an application, each with what becomes of it.
@@ -29,6 +30,16 @@ impl PlannedImages {
     ) -> Result<Self, MigrateError> {
         let mut planned = Self::of(objects, &options.choices)?;
         survey_all(source, namespace, objects, options, &mut planned).await;
+        elsewhere::tell_digests(source, &mut planned).await;
+        for held in held_back(objects, namespace) {
+            let tagged = planned.0.iter_mut().find(|one| {
+                let mut tags = one.image.tags.iter();
+                tags.any(|tag| format!("{}:{}", tag.stream, tag.tag) == held.tag)
+            });
+            if let Some(one) = tagged {
+                one.note.get_or_insert(held.text);
+            }
+        }
         Ok(planned)
     }
 

@@ -14,11 +14,13 @@ use openshifter_objects::{Object, counted};
 use super::access::hint;
 use super::doors::survey_all;
 use super::land::not_copied;
+use super::manual::held_back;
 use super::meter::Meter;
 use super::place::{Places, made_by};
 use super::straight::{Straight, place_of};
 use super::{ImageOptions, PlannedImages};
 use crate::export::Role;
+use crate::journal::At;
 use crate::{MigrateError, Report, Run};
 
 /// The images of an application; those that are copied are found in their registries, and nothing stands against it.
@@ -37,7 +39,7 @@ pub(crate) struct Images {
 ///
 /// # Errors
 /// When what was chosen by name cannot be done. What is copied by default and cannot be had is a loss of the report, and
-/// an error in a migration whose plan has shown the images: an application is not started without them, nor with others,
+/// an error where images are [required](ImageOptions::required) and in a migration whose plan has shown the images: an application is not started without them, nor with others,
 /// nor is anything read of it when the target does not take them.
 pub(crate) async fn look(
     run: &Run,
@@ -49,6 +51,7 @@ pub(crate) async fn look(
     report: &mut Report,
 ) -> Result<Images, MigrateError> {
     let shown = role.planned;
+    let needed = shown.is_some() || options.required;
     let straight = role.onward.is_some_and(|onward| onward.straight);
     let mut planned = PlannedImages::of(objects, &options.choices)?;
     if planned.0.iter().any(|one| one.decision == Decision::Copy) {
@@ -71,7 +74,7 @@ pub(crate) async fn look(
             error,
             Some(ImagesError::TagMoved { .. } | ImagesError::NoPlatform { .. })
         );
-        if one.chosen.is_some() || other || (copied && shown.is_some()) {
+        if one.chosen.is_some() || other || (copied && needed) {
             refused.add(name, problem, error);
         } else if copied {
             report.losses.push(format!("{}{problem}", not_copied(name)));
@@ -110,6 +113,10 @@ pub(crate) async fn look(
         }
     }
     refused.or_none()?;
+    if role.at == At::Source {
+        let held = held_back(objects, namespace);
+        report.losses.extend(held.into_iter().map(|held| held.text));
+    }
     let (found, exposed) = (looked.found, looked.exposed);
     let mut places = Places::new(namespace, objects);
     let records: Vec<ImageRecord> = planned

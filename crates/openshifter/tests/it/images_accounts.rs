@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::images::{
     build_config, build_from_folder, json_of, let_forward, names, stream, tagged, web,
 };
-use crate::support::{Space, Tool, World, is_clean, keep_secret};
+use crate::support::{Space, Tool, World, is_clean, keep_secret, until};
 
 /// A service account that may do what a role of the cluster says; gives its token.
 #[track_caller]
@@ -92,5 +92,19 @@ fn an_account_that_may_only_pull_and_one_that_may_only_push_are_enough() {
     let report = import("pusher", 0);
     assert_eq!(web(&report)["action"], "pushed", "{report:#}");
     assert_eq!(tagged(&live).as_deref(), Some(digest.as_str()));
-    is_clean(&[&shop, &live]);
+
+    // A tag that has another image keeps it, and that this one did not arrive is no success.
+    let taken = world.production().project("taken");
+    let mut other = stream("web");
+    other["spec"]["tags"] = json!([{"name": "latest", "from": {"kind": "DockerImage", "name": "openshifter.test/shell:1"}}]);
+    taken.create(&[other]);
+    until("the tag", || tagged(&taken));
+    let skip = "--output json import chart --to production -n taken --existing skip --dry-run";
+    let report = json_of(&tool.run(&skip.split(' ').collect::<Vec<_>>()), 1);
+    assert_eq!(web(&report)["action"], "skipped", "{report:#}");
+    names(
+        &report["losses"].to_string(),
+        "image shop/web:latest was not pushed: web:latest of taken has another image",
+    );
+    is_clean(&[&shop, &live, &taken]);
 }

@@ -4,7 +4,7 @@ use openshifter_testing::{OCI_LAYER, RegistryServer};
 use serde_json::{Value, json};
 
 use crate::images::{build_config, build_from_folder, json_of, names, stream};
-use crate::support::{Tool, World, is_clean};
+use crate::support::{Service, Tool, World, is_clean};
 
 const FOREIGN: &str = "application/vnd.oci.image.layer.nondistributable.v1.tar";
 
@@ -103,6 +103,12 @@ fn what_is_copied_by_default_has_to_come_along() {
     names(&refused.stderr, "image shop/web:latest: minishift: ");
     names(&refused.stderr, no_way);
     assert!(!there.exists());
+
+    // curl shows a body and no headers, and `/delete` may be the next line.
+    let service = Service::start(&world, &tool, true, &[]);
+    let answer = service.curl(&format!("/export/{}", shop.place()), &[]);
+    answer.is(502).says("image shop/web:latest: ");
+    drop(service);
 
     // A chart that could not get it is of use without it only if somebody says so.
     tool.export("shop", "chart").ended(1);

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::images::{
     INTERNAL, STREAM, build_config, build_from_folder, deployment_config, json_of, let_forward,
-    running, stream,
+    names, running, stream,
 };
 use crate::support::{Tool, World, is_clean, until};
 
@@ -41,7 +41,8 @@ fn what_follows_an_image_of_another_project_does_so_at_the_target() {
     of_app["spec"]["selector"]["app"] = json!("app");
     of_app["spec"]["template"]["metadata"]["labels"]["app"] = json!("app");
     of_app["spec"]["triggers"][1]["imageChangeParams"]["from"]["name"] = json!("app:latest");
-    shop.create(&[stream("app"), app, follows, of_app]);
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pull"}, "stringData": {"a": "b"}});
+    shop.create(&[stream("app"), app, follows, of_app, secret]);
     assert_eq!(running(&shop, "web").1, "of another project");
     assert_eq!(running(&shop, "app").1, "built on it");
 
@@ -62,7 +63,41 @@ fn what_follows_an_image_of_another_project_does_so_at_the_target() {
         ];
         json_of(&tool.run(&[&base, more].concat()), 0)
     };
+    // Left where it is, it is shown with its digest all the same, and the target's project of that name has none.
+    world.production().project("base");
+    let external = ["--images", "external base/web:latest"];
+    let of_shop = ["export", "--from", "minishift", "-n", "shop"];
+    let plan = [
+        &["--output", "json"],
+        &of_shop[..],
+        &external,
+        &["--dry-run"],
+    ]
+    .concat();
+    let plan = json_of(&tool.run(&plan), 0);
+    let planned = plan["images"].as_array().expect("it lists images");
+    let of_base = planned
+        .iter()
+        .find(|one| one["image"]["name"] == "base/web:latest");
+    let of_base = of_base.expect("the image is in the plan");
+    assert_eq!(of_base["image"]["digest"], digest, "{of_base:#}");
+    tool.run(&[&of_shop[..], &external, &["-o", "left"]].concat())
+        .ok();
+    let import = "--output json import left --to production -n left --dry-run";
+    let refused = tool.run(&import.split(' ').collect::<Vec<_>>());
+    let losses = json_of(&refused, 1)["losses"].to_string();
+    names(&losses, "image base/web:latest is not at the target");
+
     let report = migrate("shop", &[]);
+    // A stream imports its tags once: pull secrets are there before.
+    let version = |kind: &str, name: &str| -> u64 {
+        let object = there.must(kind, name);
+        let version = object["metadata"]["resourceVersion"].as_str();
+        version
+            .and_then(|text| text.parse().ok())
+            .expect("a number")
+    };
+    assert!(version("secret", "pull") < version(STREAM, "web"));
     let (image, said) = running(&there, "web");
     assert_eq!(image, format!("{INTERNAL}/shop/web@{digest}"), "{report:#}");
     assert_eq!(said, "of another project");

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fs_err::tokio as fs;
 use futures::stream;
 use http::{HeaderValue, header};
-use openshifter_migrate::{ChartForm, ExportOptions, Report, Run, export};
+use openshifter_migrate::{ChartForm, ExportOptions, ImageOptions, Report, Run, export};
 use openshifter_objects::counted;
 use tokio::io::AsyncReadExt as _;
 
@@ -54,6 +54,11 @@ pub(super) async fn serve(app: App, place: Place) -> Result<Response, Problem> {
                         .map_err(|error| Problem::local_io("the spool cannot be used", &error))?;
                     let options = ExportOptions {
                         helper_image: app.helper_image.clone(),
+                        // What follows may be `/delete`, and nobody reads a `Warning` on the way.
+                        images: ImageOptions {
+                            required: true,
+                            ..ImageOptions::default()
+                        },
                         ..ExportOptions::default()
                     };
                     let form = ChartForm::Archive(spool.path().join(CHART));

@@ -295,6 +295,7 @@ impl MigrationRequest {
                     platforms: self.image_platforms()?,
                     token: token.clone(),
                     auth_file: self.registry_auth.clone(),
+                    required: false,
                 })
             };
         let export = ExportOptions {
