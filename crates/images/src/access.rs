@@ -87,7 +87,7 @@ impl ClusterRegistry {
     pub async fn find(cluster: &Cluster, access: &RegistryAccess) -> Result<Self, ImagesError> {
         let login = login(cluster, access).await?;
         if let Some(host) = &access.host {
-            return connect(host, access, &login).await;
+            return connect(cluster, host, access, &login).await;
         }
         let mut reasons = Vec::new();
         let mut hosts = access.exposed.clone();
@@ -95,7 +95,7 @@ impl ClusterRegistry {
             hosts = exposed(cluster, &mut reasons).await?;
         }
         for host in &hosts {
-            match connect(host, access, &login).await {
+            match connect(cluster, host, access, &login).await {
                 Ok(found) => return Ok(found),
                 // This is the registry, and it has decided.
                 Err(error @ (ImagesError::Unauthorized { .. } | ImagesError::Denied { .. })) => {
@@ -169,6 +169,7 @@ impl Login {
 }
 
 async fn connect(
+    cluster: &Cluster,
     host: &str,
     access: &RegistryAccess,
     login: &Login,
@@ -178,7 +179,7 @@ async fn connect(
         trust.insecure = true;
         trust.plain_http = true;
     }
-    let endpoint = RegistryEndpoint::parse(host, trust)?;
+    let endpoint = RegistryEndpoint::parse(host, trust)?.of_cluster(cluster.base());
     Ok(ClusterRegistry {
         registry: login.connect(&endpoint, access).await?,
         forward: None,
@@ -257,6 +258,7 @@ async fn forwarded(
     }
     let host = format!("{}.{}.svc:{PORT}", place.service, place.namespace);
     let endpoint = RegistryEndpoint::through(forward.address(), &host, trust)?;
+    let endpoint = endpoint.of_cluster(cluster.base());
     let registry = login.connect(&endpoint, access).await.map_err(|error| {
         match (error, forward.failure()) {
             // All that a client sees is the end of its connection.

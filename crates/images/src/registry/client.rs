@@ -33,6 +33,7 @@ pub(super) struct Inner {
     http: Client,
     plain_http: bool,
     relayed: bool,
+    cluster: Option<String>,
     auth: Auth,
     pub(super) tuning: RegistryTuning,
     /// Where blobs were seen or put by us: what can be mounted instead of sent.
@@ -111,6 +112,7 @@ impl Registry {
                 http: http.clone(),
                 plain_http: endpoint.trust.plain_http,
                 relayed: endpoint.relay.is_some(),
+                cluster: endpoint.cluster.clone(),
                 auth: Auth::new(credentials, renew.clone()),
                 tuning,
                 places: Mutex::default(),
@@ -162,9 +164,10 @@ impl Registry {
         })
     }
 
-    /// Whether this is the same registry, perhaps with other credentials.
+    /// Whether this is the same registry, perhaps with other credentials or by another way.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        self.0.base == other.0.base
+        let of_one_cluster = self.0.cluster.is_some() && self.0.cluster == other.0.cluster;
+        of_one_cluster || self.0.base == other.0.base
     }
 
     async fn ping(&self) -> Result<(), ImagesError> {

@@ -37,6 +37,8 @@ pub struct RegistryEndpoint {
     pub(crate) trust: RegistryTrust,
     /// A relay on this machine that leads to the base's host.
     pub(crate) relay: Option<SocketAddr>,
+    /// The cluster whose own registry it is: it has several addresses.
+    pub(crate) cluster: Option<String>,
     /// Whether the address itself said http or https.
     pub(crate) scheme_given: bool,
 }
@@ -88,6 +90,7 @@ impl RegistryEndpoint {
             base,
             trust,
             relay: None,
+            cluster: None,
             scheme_given,
         })
     }
@@ -127,6 +130,12 @@ impl RegistryEndpoint {
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
+        self
+    }
+
+    /// Says that it is the own registry of the cluster with this address.
+    pub(crate) fn of_cluster(mut self, base: &Url) -> Self {
+        self.cluster = Some(base.to_string());
         self
     }
 

@@ -277,10 +277,20 @@ async fn an_old_registry_without_tls_is_reached_in_the_same_way() {
         .unwrap();
     seed(&internal, "shop/a:1");
     let there = found.registry().repository("shop/a").unwrap();
-    there
+    let survey = there
         .survey(&Wanted::tag("1"), &Platforms::All)
         .await
         .unwrap();
+
+    // By another way to the same registry, no byte has to be sent.
+    let other = ClusterRegistry::find(&api.cluster, &access())
+        .await
+        .unwrap();
+    let here = other.registry().repository("live/a").unwrap();
+    let copied = copy(&survey, &here, Some("1"), &CopyOptions::default())
+        .await
+        .unwrap();
+    assert_eq!((copied.copied, copied.mounted), (0, 3));
 }
 
 #[tokio::test]
