@@ -173,7 +173,14 @@ fn what_was_built_from_a_folder_runs_in_another_cluster() {
     ]);
     let digest = build_from_folder(&world, &shop, "built from a folder");
     let direct = format!("{INTERNAL}/shop/web@{digest}");
-    shop.create(&[deployment("direct", &direct)]);
+    // What is only run now and then, and before, is an image of the application, too.
+    let mut at_first = deployment("direct", &direct);
+    at_first["spec"]["template"]["spec"]["initContainers"] =
+        json!([{"name": "first", "image": direct, "command": ["true"]}]);
+    let nightly = json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "nightly"},
+        "spec": {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never",
+            "containers": [{"name": "web", "image": format!("{INTERNAL}/shop/web:latest"), "command": ["true"]}]}}}}}});
+    shop.create(&[at_first, nightly]);
     for app in ["web", "direct"] {
         let (image, said) = running(&shop, app);
         assert!(image.ends_with(&digest), "{image}");
@@ -328,6 +335,15 @@ fn what_was_built_from_a_folder_runs_in_another_cluster() {
         assert_eq!(image, format!("{INTERNAL}/live/web@{digest}"), "{app}");
         assert_eq!(said, "built from a folder");
     }
+    let image_at = |kind: &str, name: &str, at: &str| -> Value {
+        let object = live.must(kind, name);
+        object.pointer(at).cloned().unwrap_or_default()
+    };
+    let copied = format!("{INTERNAL}/live/web@{digest}");
+    let first = "/spec/template/spec/initContainers/0/image";
+    assert_eq!(image_at("deployment", "direct", first), copied);
+    let nightly = "/spec/jobTemplate/spec/template/spec/containers/0/image";
+    assert_eq!(image_at("cronjob", "nightly", nightly), copied);
     let again = import("chart", "live", 0, &[]);
     assert_eq!(web(&again)["action"], "unchanged");
 

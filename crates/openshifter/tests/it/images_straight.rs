@@ -276,7 +276,7 @@ fn a_migration_that_stopped_at_its_images_goes_on_with_those_of_the_source() {
 }
 
 #[test]
-fn a_layer_that_arrives_damaged_is_not_tagged_and_is_taken_back() {
+fn a_layer_that_arrives_damaged_or_not_at_all_is_not_tagged_and_is_taken_back() {
     let world = World::start();
     let (shop, there) = world.pair("shop");
     let tool = Tool::with_projects(&world, "shop", "shop");
@@ -285,26 +285,30 @@ fn a_layer_that_arrives_damaged_is_not_tagged_and_is_taken_back() {
     shop.create(&[deployment("tool", &format!("{}/tool:1", source.address()))]);
     let layer = source.put_blob("tool", OCI_LAYER, b"what was pushed");
     let hex = layer["digest"].as_str().expect("it has a digest")[7..].to_owned();
-    std::fs::write(source.blob(&hex), b"what was PUSHED").expect("it is ours");
-
-    let ran = migrate(
-        &tool,
-        &[
+    let registry = world.production().expose_registry();
+    let migrate = || {
+        let address = source.address();
+        let from = [
             "--images",
             "copy 127.0.0.1*",
             "--insecure-registry",
-            source.address(),
-            "--to-registry",
-            &world.production().expose_registry(),
-        ],
-    );
-    let report = json_of(&ran, 4);
+            address,
+        ];
+        migrate(&tool, &[&from[..], &["--to-registry", &registry]].concat())
+    };
+    std::fs::write(source.blob(&hex), b"what was PUSHED").expect("it is ours");
+    let report = json_of(&migrate(), 4);
     names(report["error"].as_str().unwrap_or_default(), &hex);
     let made = there.must(STREAM, "tool");
     assert_eq!(made["status"]["tags"], Value::Null, "{made:#}");
     assert_eq!(there.names("deployments"), [""; 0]);
     let id = report["run"].as_str().expect("a run has an id");
     tool.run(&["undo", id]).ok();
-    assert_eq!(there.names(&format!("deployments,{STREAM}")), [""; 0]);
+    let nothing = || assert_eq!(there.names(&format!("deployments,{STREAM}")), [""; 0]);
+    nothing();
+    // One that is missing is found before anything begins.
+    std::fs::remove_file(source.blob(&hex)).expect("it is ours");
+    names(&error_of(&migrate(), 3), &hex);
+    nothing();
     is_clean(&[&shop]);
 }
