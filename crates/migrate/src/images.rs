@@ -2,6 +2,7 @@
 //! or copied straight from one to the other.
 
 mod access;
+mod back;
 mod chosen;
 mod doors;
 mod elsewhere;
@@ -19,6 +20,7 @@ pub use access::ImageOptions;
 pub use plan::PlannedImages;
 
 pub(crate) use access::{OTHERWISE, hint};
+pub(crate) use back::lead_back;
 pub(crate) use chosen::chosen;
 pub(crate) use give::{Goal, image_of, look as look_at_target, streams};
 pub(crate) use land::{Landing, not_worrying};

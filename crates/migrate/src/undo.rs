@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::ending::{came_to_import, ended};
 use crate::error::{Ended, Failed};
 use crate::helper::{Helpers, candidates};
-use crate::images::image_of;
+use crate::images::{image_of, lead_back};
 use crate::journal::{At, Event, deleted, helper_left, torn};
 use crate::pods_going::{mounted, wait_gone};
 use crate::policy::content;
@@ -336,14 +336,25 @@ async fn untag(
     if image_of(&live, tag) != Some(image) {
         return Ok(());
     }
-    if let Some(before) = before {
-        report.losses.push(format!(
-            "the tag {stream}:{tag} of {namespace} led to {before} first: `oc tag {namespace}/{stream}@{before} {namespace}/{stream}:{tag}` brings that back"
-        ));
-        return Ok(());
-    }
     let tag_kind = GroupKind::new("image.openshift.io", "ImageStreamTag");
     let name = format!("{stream}:{tag}");
+    if let Some(before) = before {
+        match lead_back(cluster, namespace, (&live, tag), before).await {
+            Ok(()) => report.object(
+                ObjectKey {
+                    kind: tag_kind,
+                    name,
+                },
+                Action::Updated,
+                Some(format!("it leads to {before} again")),
+            ),
+            Err(error) => report.losses.push(format!(
+                "the tag {stream}:{tag} of {namespace} led to {before} first, and cannot be led back ({}): `oc tag {namespace}/{stream}@{before} {namespace}/{stream}:{tag}` does it",
+                error.chain()
+            )),
+        }
+        return Ok(());
+    }
     let deleted = cluster
         .delete(
             &tag_kind,

@@ -17,7 +17,7 @@ use crate::report::{ImageAction, ImageEntry, Report};
 use crate::{MigrateError, Run};
 
 /// How long a stream may take to show a tag that was pushed.
-const TAGGED: Duration = Duration::from_secs(120);
+pub(super) const TAGGED: Duration = Duration::from_secs(120);
 
 /// The images of an import, everything found that those need which are copied.
 pub(crate) struct Giving {

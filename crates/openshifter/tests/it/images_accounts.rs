@@ -66,12 +66,12 @@ fn an_account_that_may_only_pull_and_one_that_may_only_push_are_enough() {
     assert!(!tool.path("no").exists());
     export("chart", "puller").ok();
 
-    let import = |token: &str, status: i32| -> Value {
+    let import = |chart: &str, token: &str, status: i32| -> Value {
         let ran = tool.run(&[
             "--output",
             "json",
             "import",
-            "chart",
+            chart,
             "--to",
             "production",
             "-n",
@@ -86,11 +86,21 @@ fn an_account_that_may_only_pull_and_one_that_may_only_push_are_enough() {
         json_of(&ran, status)
     };
     // Only the push itself tells whose token this is.
-    let refused = import("reader", 4);
+    let refused = import("chart", "reader", 4);
     names(refused["error"].as_str().unwrap_or_default(), "live/web");
     assert_eq!(tagged(&live), None);
-    let report = import("pusher", 0);
+    let report = import("chart", "pusher", 0);
     assert_eq!(web(&report)["action"], "pushed", "{report:#}");
+    assert_eq!(tagged(&live).as_deref(), Some(digest.as_str()));
+
+    // A tag that led to another image does so again when the run is taken back.
+    let newer = build_from_folder(&world, &shop, "built again");
+    export("newer", "puller").ok();
+    let report = import("newer", "pusher", 0);
+    assert_eq!(tagged(&live).as_deref(), Some(newer.as_str()));
+    let id = report["run"].as_str().expect("a run has an id");
+    let_forward(world.production());
+    tool.run(&["undo", id, "--to", "production"]).ok();
     assert_eq!(tagged(&live).as_deref(), Some(digest.as_str()));
 
     // A tag that has another image keeps it, and that this one did not arrive is no success.
