@@ -152,8 +152,8 @@ pub(crate) async fn run(
     let configs: Vec<&Object> = objects
         .iter()
         .filter(|object| object.is(GROUP, "BuildConfig"))
-        // What is left where it is, or has another in its place, is not built beside that.
-        .filter(|config| !is_left(images, output_of(config).unwrap_or_default()))
+        // What is copied, left where it is, or has another in its place, is not built beside that.
+        .filter(|config| !is_settled(images, output_of(config).unwrap_or_default()))
         .collect();
     let configs = in_order(&configs, namespace, &wanted);
     if configs.is_empty() {
@@ -242,9 +242,10 @@ fn is_renewed(events: &[Event], config: &ObjectKey) -> bool {
     renewed
 }
 
-fn is_left(images: &[ImageRecord], tag: &str) -> bool {
+/// Whether it was decided that a tag has an image which no build of ours makes.
+fn is_settled(images: &[ImageRecord], tag: &str) -> bool {
     images.iter().any(|image| {
-        matches!(image.decision.as_str(), "map" | "external")
+        matches!(image.decision.as_str(), "copy" | "map" | "external")
             && image.tags.iter().any(|known| known.to_string() == tag)
     })
 }
