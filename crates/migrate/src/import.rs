@@ -253,6 +253,7 @@ async fn work(
         namespace,
         there,
         &prepared.objects,
+        &builds::held(&prepared.objects, &landing.records, namespace),
         options.existing,
     )
     .await?;

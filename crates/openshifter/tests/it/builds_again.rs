@@ -6,11 +6,13 @@ use openshifter_testing::GitServer;
 use serde_json::{Value, json};
 
 use crate::images::{
-    build_config, deployment_config, json_of, let_forward, running, stream, tagged,
+    build_config, deployment_config, json_of, let_forward, names, running, stream, tagged, web,
 };
-use crate::support::{Space, Tool, World, is_clean};
+use crate::support::{Space, Tool, World, is_clean, keep_secret, until};
 
 const BUILDS: &str = "builds.build.openshift.io";
+const CONFIGS: &str = "buildconfigs.build.openshift.io";
+const PASSWORD: &str = "clone-with-that-one-5172";
 
 /// Commits a message that the application says when it starts.
 #[track_caller]
@@ -38,6 +40,24 @@ fn builds(space: &Space<'_>) -> Vec<String> {
             format!("{} {} {}", text(name), text(phase), text(commit))
         })
         .collect()
+}
+
+/// Starts a build as `oc start-build` does, and waits until the tag leads to its image.
+#[track_caller]
+fn build_anew(space: &Space<'_>, tool: &Tool) {
+    let before = tagged(space);
+    let request = json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildRequest",
+        "metadata": {"name": "web"}});
+    tool.write("request.json", request.to_string());
+    let path = format!(
+        "/apis/build.openshift.io/v1/namespaces/{}/buildconfigs/web/instantiate",
+        space.name
+    );
+    let file = tool.path("request.json").to_string_lossy().into_owned();
+    space.kubectl(&["create", "--raw", &path, "-f", &file]);
+    until("the build to make an image", || {
+        tagged(space).filter(|image| before.as_ref() != Some(image))
+    });
 }
 
 #[test]
@@ -93,5 +113,113 @@ fn an_image_that_was_copied_is_not_built_over() {
     assert_eq!(tagged(&live), Some(digest));
     assert_eq!(builds(&live), [""; 0]);
     assert_eq!(running(&live, "web").1, "what runs");
+    is_clean(&[&shop, &live]);
+}
+
+#[test]
+fn what_was_built_before_is_not_taken_for_a_new_build() {
+    let world = World::start();
+    let (shop, there) = world.pair("shop");
+    let tool = Tool::with_projects(&world, "shop", "shop");
+    let git = GitServer::start();
+    let old = commit(&git, "old", &world.path("old"), "from the old repository");
+    let new = commit(&git, "new", &world.path("new"), "from the new repository");
+    shop.create(&[
+        stream("web"),
+        build_config(&from_git(&git, "old")),
+        deployment_config(),
+    ]);
+    running(&shop, "web");
+    tool.export("shop", "first").ok();
+    tool.run(&["import", "first", "--to", "production"]).ok();
+    assert_eq!(builds(&there), [format!("web-1 Complete {old}")]);
+
+    let change = json!({"spec": {"source": from_git(&git, "new")}}).to_string();
+    shop.kubectl(&["patch", CONFIGS, "web", "--type=merge", "-p", &change]);
+    build_anew(&shop, &tool);
+    tool.export("shop", "second").ok();
+    let import = [
+        "--output",
+        "json",
+        "import",
+        "second",
+        "--to",
+        "production",
+        "--existing",
+        "apply",
+    ];
+    let report = json_of(&tool.run(&import), 0);
+    assert_eq!(web(&report)["action"], "built");
+    names(&web(&report)["detail"].to_string(), "web-2");
+    assert_eq!(
+        builds(&there),
+        [
+            format!("web-1 Complete {old}"),
+            format!("web-2 Complete {new}")
+        ]
+    );
+    assert_eq!(tagged(&there).as_deref(), web(&report)["digest"].as_str());
+    // Nothing but the import's own build was started, and its triggers are back.
+    let config = |space: &Space<'_>| space.get(CONFIGS, "web").expect("it is there");
+    assert_eq!(
+        config(&there)["spec"]["triggers"],
+        config(&shop)["spec"]["triggers"]
+    );
+
+    // That they are is no edit of somebody else.
+    let run = report["run"].as_str().expect("it has a name");
+    let undone = tool.run(&["undo", run, "--to", "production"]).ok();
+    assert!(
+        !undone.stdout.contains("was changed after the run"),
+        "{undone:?}"
+    );
+    let source = &config(&there)["spec"]["source"]["git"]["uri"];
+    assert_eq!(*source, git.url("old"));
+    is_clean(&[&shop, &there]);
+}
+
+#[test]
+fn what_failed_is_built_again_when_an_import_goes_on() {
+    let world = World::start();
+    let shop = world.minishift.project("shop");
+    let live = world.production().project("live");
+    let tool = Tool::with_projects(&world, "shop", "live");
+    keep_secret(PASSWORD);
+    let git = GitServer::with_password("ada", PASSWORD);
+    let first = commit(&git, "web", &world.path("tree"), "behind a password");
+    let secret = |password: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "git"},
+            "type": "kubernetes.io/basic-auth",
+            "stringData": {"username": "ada", "password": password},
+        })
+    };
+    let mut config = build_config(&from_git(&git, "web"));
+    config["spec"]["source"]["sourceSecret"] = json!({"name": "git"});
+    shop.create(&[secret(PASSWORD), stream("web"), config, deployment_config()]);
+    running(&shop, "web");
+    tool.export("shop", "chart").ok();
+
+    live.create(&[secret("not-this-one")]);
+    let import = [
+        "--output",
+        "json",
+        "import",
+        "chart",
+        "--to",
+        "production",
+        "--existing",
+        "skip",
+    ];
+    let failed = json_of(&tool.run(&import), 4);
+    assert!(builds(&live)[0].starts_with("web-1 Failed"));
+    live.kubectl(&["delete", "secret", "git"]);
+    live.create(&[secret(PASSWORD)]);
+    let run = failed["run"].as_str().expect("it has a name");
+    let resume = ["--output", "json", "resume", run, "--to", "production"];
+    let report = json_of(&tool.run(&resume), 0);
+    names(&web(&report)["detail"].to_string(), "web-2");
+    assert_eq!(builds(&live)[1], format!("web-2 Complete {first}"));
+    assert_eq!(running(&live, "web").1, "behind a password");
     is_clean(&[&shop, &live]);
 }

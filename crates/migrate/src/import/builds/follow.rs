@@ -8,7 +8,7 @@ use openshifter_cluster::{Cluster, LogOptions};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::build;
+use super::{build, phase};
 use crate::{MigrateError, Run};
 
 /// How long a build may take.
@@ -31,10 +31,7 @@ pub(super) async fn follow(
     let kind = build();
     let end = target.wait(&kind, Some(namespace), name, PATIENCE, |build| {
         build.is_none_or(|build| {
-            matches!(
-                build.value()["status"]["phase"].as_str(),
-                Some("Complete" | "Failed" | "Error" | "Cancelled")
-            )
+            matches!(phase(build), "Complete" | "Failed" | "Error" | "Cancelled")
         })
     });
     let (end, log) = (pin!(end), pin!(tell_log(run, target, namespace, name)));
@@ -55,7 +52,7 @@ pub(super) async fn follow(
         });
     };
     let status = &ended.value()["status"];
-    if status["phase"] == "Complete" {
+    if phase(&ended) == "Complete" {
         let digest = status.pointer("/output/to/imageDigest");
         return Ok(digest.and_then(Value::as_str).map(str::to_owned));
     }
@@ -138,12 +135,4 @@ async fn last_lines(target: &Cluster, namespace: &str, name: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(LINES as usize);
     lines[from..].join("\n")
-}
-
-/// Tells the log of a build that has ended.
-pub(super) async fn tell_whole_log(run: &Run, target: &Cluster, namespace: &str, name: &str) {
-    let telling = tell_log(run, target, namespace, name);
-    if timeout(LAST_WORDS, telling).await.is_err() {
-        tracing::debug!(build = name, "its log has no end");
-    }
 }
