@@ -6,6 +6,7 @@ use std::time::Duration;
 use openshifter_chart::ImageRecord;
 use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Object, ObjectKey};
+use openshifter_refactor::{Finding, Severity};
 use serde_json::Value;
 
 use crate::journal::Event;
@@ -223,20 +224,51 @@ pub(crate) async fn run(
             continue;
         }
         inputs_ready(target, namespace, config).await?;
-        let name = find_or_start(run, target, namespace, config).await?;
+        let record = record.filter(|record| record.decision == "rebuild");
+        let wanted = record.and_then(|record| record.commit.as_deref());
+        let name = find_or_start(run, target, namespace, config, wanted).await?;
         run.progress.note(&format!("build {name} is running"));
-        let digest = follow(run, target, namespace, &name).await?;
+        let made = follow(run, target, namespace, &name).await?;
         run.journal.write(Event::Built { key: config.key() })?;
+        let told = record
+            .filter(|_| source_of(config) == Some("git"))
+            .and_then(|record| other_commit(record, made.commit.as_deref()));
+        report.findings.extend(told.map(|message| Finding {
+            severity: Severity::Warning,
+            object: config.key(),
+            rule: "build-commit".to_owned(),
+            message,
+        }));
         report.images.push(ImageEntry {
             name: record.map_or_else(|| tag.to_owned(), |record| record.name.clone()),
             decision: "rebuild".to_owned(),
             action: ImageAction::Built,
-            digest,
+            digest: made.digest,
             bytes: 0,
-            detail: Some(format!("by {name}")),
+            detail: Some(match made.commit {
+                Some(commit) => format!("by {name}, of commit {commit}"),
+                None => format!("by {name}"),
+            }),
         });
     }
     Ok(())
+}
+
+/// What is to be said where the target may have built something else than the source runs.
+fn other_commit(record: &ImageRecord, built: Option<&str>) -> Option<String> {
+    let of_built = built.map_or_else(
+        || "what its branch had".to_owned(),
+        |built| format!("commit {built}"),
+    );
+    match record.commit.as_deref() {
+        None => Some(format!(
+            "no build at the source tells which commit its image was built from; the target has built {of_built}"
+        )),
+        Some(commit) if built.is_some_and(|built| built != commit) => Some(format!(
+            "the target has built {of_built}; its image at the source is of commit {commit}"
+        )),
+        Some(_) => None,
+    }
 }
 
 /// Whether this run has made or changed a BuildConfig and not built by it since.

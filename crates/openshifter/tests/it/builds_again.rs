@@ -223,3 +223,117 @@ fn what_failed_is_built_again_when_an_import_goes_on() {
     assert_eq!(running(&live, "web").1, "behind a password");
     is_clean(&[&shop, &live]);
 }
+
+#[test]
+fn the_target_builds_the_commit_that_runs_at_the_source() {
+    let world = World::start();
+    let (shop, there) = world.pair("shop");
+    let tool = Tool::with_projects(&world, "shop", "shop");
+    let git = GitServer::start();
+    let first = commit(&git, "web", &world.path("tree"), "what runs");
+    let base = json!({"kind": "ImageStreamTag", "name": "base:1"});
+    let mut config = build_config(&from_git(&git, "web"));
+    config["spec"]["strategy"]["sourceStrategy"]["from"] = base;
+    config["spec"]["triggers"] = json!([{"type": "ImageChange", "imageChange": {}},
+        {"type": "ConfigChange"}, {"type": "Generic", "generic": {"secret": "pull-the-trigger"}}]);
+    shop.create(&[
+        json!({"apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": {"name": "base"},
+            "spec": {"tags": [{"name": "1", "from": {"kind": "DockerImage", "name": "openshifter.test/shell:1"}}]}}),
+        stream("web"),
+        config,
+        deployment_config(),
+    ]);
+    assert_eq!(running(&shop, "web").1, "what runs");
+    let newest = commit(&git, "web", &world.path("tree"), "what was pushed since");
+
+    let from = ["--from", "minishift"];
+    let plan = |project: &str| {
+        let args = ["export", "-n", project, "--dry-run"];
+        tool.run(&[&args[..], &from].concat()).ok().stdout
+    };
+    names(
+        &plan("shop"),
+        &format!("rebuild (built by BuildConfig web from Git, commit {first})"),
+    );
+    tool.export("shop", "chart").ok();
+    let dry = [
+        "--output",
+        "json",
+        "import",
+        "chart",
+        "--to",
+        "production",
+        "--dry-run",
+    ];
+    let dry = json_of(&tool.run(&dry), 0);
+    assert_eq!(web(&dry)["detail"], format!("of commit {first}"));
+    let migrate = ["--output", "json", "migrate", "--to", "production"];
+    let report = json_of(&tool.run(&[&migrate[..], &from].concat()), 0);
+    let detail = format!("by web-1, of commit {first}");
+    assert_eq!(web(&report)["detail"], detail, "{report:#}");
+    assert_eq!(builds(&there), [format!("web-1 Complete {first}")]);
+    assert_eq!(running(&there, "web").1, "what runs");
+    // It can build by itself again, and has no reason to.
+    let triggers = |space: &Space<'_>| {
+        let config = space.get(CONFIGS, "web").expect("it is there");
+        let triggers = config["spec"]["triggers"].as_array().cloned();
+        let kinds = triggers.into_iter().flatten();
+        kinds
+            .map(|one| (one["type"].clone(), one["imageChange"]["paused"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(triggers(&there), triggers(&shop));
+
+    // The repository has another history: what is in the chart cannot be built, and is not replaced in silence.
+    git.forget("web");
+    let rewritten = commit(&git, "web", &world.path("tree"), "another history");
+    let import = ["import", "chart", "--to", "production", "-n", "late"];
+    let failed = tool.run(&import);
+    assert_eq!(failed.status, Some(4), "{failed:?}");
+    names(&failed.stderr, &format!("It was to be of commit {first}"));
+    // Another one is what a person starts, and the report says so.
+    let late = world.production().absent("late");
+    build_anew(&late, &tool);
+    let run = failed
+        .stderr
+        .split("openshifter resume ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next())
+        .expect("it says how to go on");
+    let resume = ["--output", "json", "resume", run, "--to", "production"];
+    let report = json_of(&tool.run(&resume), 0);
+    let detail = format!("by web-2, of commit {rewritten}");
+    assert_eq!(web(&report)["detail"], detail);
+    names(
+        &report["findings"].to_string(),
+        &format!(
+            "the target has built commit {rewritten}; its image at the source is of commit {first}"
+        ),
+    );
+    assert_eq!(running(&late, "web").1, "another history");
+    assert_ne!(newest, rewritten);
+
+    // Nobody knows any more.
+    shop.kubectl(&["delete", BUILDS, "--all"]);
+    names(
+        &plan("shop"),
+        "no build tells which commit it was built from: the target builds what its branch has then",
+    );
+    tool.export("shop", "unknown").ok();
+    let import = [
+        "--output",
+        "json",
+        "import",
+        "unknown",
+        "--to",
+        "production",
+        "-n",
+        "blind",
+    ];
+    let report = json_of(&tool.run(&import), 0);
+    names(
+        &report["findings"].to_string(),
+        &format!("which commit its image was built from; the target has built commit {rewritten}"),
+    );
+    is_clean(&[&shop, &there]);
+}

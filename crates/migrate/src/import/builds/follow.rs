@@ -21,13 +21,20 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const LINES: u64 = 20;
 const LOG: usize = 64 << 10;
 
-/// Follows a build to its end, its log with it; gives the digest of its image.
+/// What a build has made.
+pub(super) struct Made {
+    pub(super) digest: Option<String>,
+    /// The commit that was built.
+    pub(super) commit: Option<String>,
+}
+
+/// Follows a build to its end, its log with it.
 pub(super) async fn follow(
     run: &Run,
     target: &Cluster,
     namespace: &str,
     name: &str,
-) -> Result<Option<String>, MigrateError> {
+) -> Result<Made, MigrateError> {
     let kind = build();
     let end = target.wait(&kind, Some(namespace), name, PATIENCE, |build| {
         build.is_none_or(|build| {
@@ -51,11 +58,18 @@ pub(super) async fn follow(
             reason: "it was removed".to_owned(),
         });
     };
-    let status = &ended.value()["status"];
+    let told = |pointer: &str| {
+        let text = ended.value().pointer(pointer).and_then(Value::as_str);
+        text.map(str::to_owned)
+    };
+    let commit = told("/spec/revision/git/commit");
     if phase(&ended) == "Complete" {
-        let digest = status.pointer("/output/to/imageDigest");
-        return Ok(digest.and_then(Value::as_str).map(str::to_owned));
+        return Ok(Made {
+            digest: told("/status/output/to/imageDigest"),
+            commit,
+        });
     }
+    let status = &ended.value()["status"];
     let text = |field: &str| status[field].as_str().unwrap_or_default();
     let log = match last_lines(target, namespace, name).await {
         log if log.is_empty() => text("logSnippet").to_owned(),
@@ -64,6 +78,11 @@ pub(super) async fn follow(
     let mut reason = format!("{} {}", text("phase"), text("message"))
         .trim()
         .to_owned();
+    if let Some(commit) = commit.filter(|_| status["reason"] == "FetchSourceFailed") {
+        reason = format!(
+            "{reason} It was to be of commit {commit}, as the image at the source is; where the repository does not have that any more, `openshifter resume` takes a build of another one that you start"
+        );
+    }
     if !log.trim().is_empty() {
         reason = format!("{reason}; its log ends with: {}", log.trim());
     }

@@ -12,13 +12,15 @@ fn cause(run: &str) -> String {
     format!("started by openshifter, run {run}")
 }
 
-/// Finds the build that this run has started, if it did not fail, or starts one.
+/// Finds the build that this run has started, if it did not fail, or starts one: of this commit, where one is
+/// known and the BuildConfig builds from the repository that has it.
 /// What an earlier BuildConfig of the same name has built, or this one before the run, is not ours.
 pub(super) async fn find_or_start(
     run: &Run,
     target: &Cluster,
     namespace: &str,
     config: &Object,
+    commit: Option<&str>,
 ) -> Result<String, MigrateError> {
     let failed = |source| MigrateError::Object {
         key: config.key(),
@@ -43,12 +45,17 @@ pub(super) async fn find_or_start(
     if let Some(ours) = of_run(&builds, &live, run.id.as_str()) {
         return Ok(ours.name().to_owned());
     }
-    let request = json!({
+    let mut request = json!({
         "apiVersion": "build.openshift.io/v1",
         "kind": "BuildRequest",
         "metadata": {"name": config.name()},
         "triggeredBy": [{"message": cause(run.id.as_str())}],
     });
+    // One that was there and is left as it is may build something else.
+    let uri = |config: &Object| config.value()["spec"]["source"]["git"]["uri"].clone();
+    if let Some(commit) = commit.filter(|_| uri(&live) == uri(config)) {
+        request["revision"] = json!({"type": "Git", "git": {"commit": commit}});
+    }
     let started = target
         .create_subresource(
             &kind,
