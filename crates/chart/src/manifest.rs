@@ -239,7 +239,7 @@ pub struct ImagePlace {
     /// The object.
     #[serde(flatten)]
     pub object: ObjectKey,
-    /// The place, as a JSON pointer.
+    /// The place, as a JSON pointer; of a Dockerfile within a BuildConfig, the number of the image follows.
     pub place: String,
 }
 

@@ -36,7 +36,7 @@ pub enum UseKind {
 pub struct Use {
     /// Who uses it.
     pub object: ObjectKey,
-    /// Where in it, as a JSON pointer.
+    /// Where in it, as a JSON pointer; of a Dockerfile within a BuildConfig, the number of the image follows.
     pub place: String,
     /// What for.
     pub kind: UseKind,

@@ -361,8 +361,8 @@ async fn inputs_ready(
         let (project, stream, tag) = (input.project, input.stream, input.tag);
         let mut last = Tag::Waiting;
         let waited = target
-            .wait(&kind, Some(project), stream, BASE, |live| {
-                last = live.map_or(Tag::Waiting, |live| tag_of(live, tag));
+            .wait(&kind, Some(&project), &stream, BASE, |live| {
+                last = live.map_or(Tag::Waiting, |live| tag_of(live, &tag));
                 !matches!(last, Tag::Waiting)
             })
             .await;

@@ -48,6 +48,9 @@ pub(crate) async fn prepare(
     let mut objects = turn(&refactored, &knobs, &values, namespace)?;
     adapt(&mut objects, &landing.records, namespace)?;
     hold_where_present(&mut objects, &landing.records);
+    if source.openshift {
+        landing.retarget_dockerfiles(&mut objects, &source.namespace, namespace);
+    }
     landing.set_objects(&mut objects, &knobs, namespace);
     let manifest = chart.manifest();
     let mut losses: Vec<String> = manifest

@@ -6,7 +6,8 @@ use openshifter_testing::GitServer;
 use serde_json::{Value, json};
 
 use crate::images::{
-    build_config, deployment_config, json_of, let_forward, names, running, stream, tagged, web,
+    INTERNAL, STREAM, build_config, deployment_config, json_of, let_forward, names, running,
+    stream, tagged, web,
 };
 use crate::support::{Space, Tool, World, is_clean, keep_secret, until};
 
@@ -336,4 +337,69 @@ fn the_target_builds_the_commit_that_runs_at_the_source() {
         &format!("which commit its image was built from; the target has built commit {rewritten}"),
     );
     is_clean(&[&shop, &there]);
+}
+
+#[test]
+fn a_dockerfile_starts_from_the_image_of_its_own_project() {
+    let world = World::start();
+    let shop = world.minishift.project("shop");
+    let live = world.production().absent("live");
+    let tool = Tool::with_projects(&world, "shop", "live");
+    let git = GitServer::start();
+    commit(&git, "base", &world.path("tree"), "of the base");
+    let mut base = build_config(&from_git(&git, "base"));
+    base["metadata"]["name"] = json!("zbase");
+    base["spec"]["output"]["to"]["name"] = json!("zbase:1");
+    shop.create(&[stream("zbase"), base]);
+    until("the base to be built", || {
+        let stream = shop.get(STREAM, "zbase")?;
+        stream["status"]["tags"][0]["items"][0]["image"]
+            .as_str()
+            .map(str::to_owned)
+    });
+    let dockerfile = |project: &str| {
+        format!(
+            "# On the base of the project.\nFROM {INTERNAL}/{project}/zbase:1\nENV LEVEL=\"2\"\n"
+        )
+    };
+    let mut web = build_config(&json!({"type": "Dockerfile", "dockerfile": dockerfile("shop")}));
+    web["spec"]["strategy"] = json!({"type": "Docker", "dockerStrategy": {}});
+    shop.create(&[stream("web"), web, deployment_config()]);
+    until("the build to end", || {
+        builds(&shop)
+            .into_iter()
+            .find(|build| build.starts_with("web-1 Complete"))
+    });
+    assert_eq!(running(&shop, "web").1, "of the base");
+
+    let plan = tool.run(&[
+        "--output",
+        "json",
+        "export",
+        "--from",
+        "minishift",
+        "--dry-run",
+    ]);
+    let plan = json_of(&plan, 0);
+    let base = plan["images"]
+        .as_array()
+        .expect("it lists images")
+        .iter()
+        .find(|one| one["image"]["name"] == "shop/zbase:1")
+        .expect("it is one of them");
+    let uses = base["image"]["uses"].to_string();
+    names(&uses, "/spec/source/dockerfile/0");
+
+    tool.export("shop", "chart").ok();
+    let import = ["--output", "json", "import", "chart", "--to", "production"];
+    let report = json_of(&tool.run(&import), 0);
+    let config = live.get(CONFIGS, "web").expect("it is there");
+    assert_eq!(config["spec"]["source"]["dockerfile"], dockerfile("live"));
+    assert_eq!(running(&live, "web").1, "of the base");
+    assert!(
+        !report["findings"]
+            .to_string()
+            .contains("registry of the source")
+    );
+    is_clean(&[&shop, &live]);
 }
