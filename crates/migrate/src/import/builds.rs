@@ -166,7 +166,8 @@ pub(crate) fn held(
         .collect()
 }
 
-/// Starts the builds whose images workloads wait for or are to have, and follows them to their end.
+/// Starts the builds whose images workloads wait for or are to have, and follows them to their end, each for as long as
+/// it may take.
 ///
 /// # Errors
 /// When a build fails.
@@ -176,6 +177,7 @@ pub(crate) async fn run(
     namespace: &str,
     objects: &[Object],
     images: &[ImageRecord],
+    patience: Duration,
     report: &mut Report,
 ) -> Result<(), MigrateError> {
     let configs = wanted(objects, images, namespace);
@@ -228,7 +230,7 @@ pub(crate) async fn run(
         let wanted = record.and_then(|record| record.commit.as_deref());
         let name = find_or_start(run, target, namespace, config, wanted).await?;
         run.progress.note(&format!("build {name} is running"));
-        let made = follow(run, target, namespace, &name).await?;
+        let made = follow(run, target, namespace, &name, patience).await?;
         run.journal.write(Event::Built { key: config.key() })?;
         let told = record
             .filter(|_| source_of(config) == Some("git"))

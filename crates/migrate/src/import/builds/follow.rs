@@ -4,15 +4,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use openshifter_cluster::{Cluster, LogOptions};
+use openshifter_cluster::{Cluster, ClusterError, LogOptions};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{build, phase};
 use crate::{MigrateError, Run};
-
-/// How long a build may take.
-const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// How long the end of a log may take after the end of its build.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -34,23 +31,34 @@ pub(super) async fn follow(
     target: &Cluster,
     namespace: &str,
     name: &str,
+    patience: Duration,
 ) -> Result<Made, MigrateError> {
     let kind = build();
-    let end = target.wait(&kind, Some(namespace), name, PATIENCE, |build| {
+    let end = target.wait(&kind, Some(namespace), name, patience, |build| {
         build.is_none_or(|build| {
             matches!(phase(build), "Complete" | "Failed" | "Error" | "Cancelled")
         })
     });
     let (end, log) = (pin!(end), pin!(tell_log(run, target, namespace, name)));
+    let too_long = |error: ClusterError| match error.is_timeout() {
+        true => MigrateError::Build {
+            build: name.to_owned(),
+            reason: format!(
+                "it has not ended after {} s; `openshifter resume` goes on with it, a longer `--timeout` of an import or a migration waits longer",
+                patience.as_secs()
+            ),
+        },
+        false => error.into(),
+    };
     let ended = match select(end, log).await {
         Either::Left((ended, log)) => {
             // What it wrote last is still on its way.
             if timeout(LAST_WORDS, log).await.is_err() {
                 tracing::debug!(build = name, "its log has no end");
             }
-            ended?
+            ended.map_err(too_long)?
         }
-        Either::Right(((), end)) => end.await?,
+        Either::Right(((), end)) => end.await.map_err(too_long)?,
     };
     let Some(ended) = ended else {
         return Err(MigrateError::Build {
