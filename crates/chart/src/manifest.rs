@@ -174,6 +174,9 @@ pub struct ImageRecord {
     /// The BuildConfig that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_config: Option<String>,
+    /// The commit that it was built from, where that was Git and a build told it: the target builds the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
     /// Whether that made it from a source that the target can have, too.
     #[serde(default)]
     pub rebuildable: bool,
@@ -236,7 +239,7 @@ pub struct ImagePlace {
     /// The object.
     #[serde(flatten)]
     pub object: ObjectKey,
-    /// The place, as a JSON pointer.
+    /// The place, as a JSON pointer; of a Dockerfile within a BuildConfig, the number of the image follows.
     pub place: String,
 }
 

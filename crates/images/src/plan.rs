@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::{Choices, Decision, Image, ImageReference, ImagesError, Inventory, Origin, Use};
+use crate::{
+    BuildSource, Choices, Decision, Image, ImageReference, ImagesError, Inventory, Origin, Use,
+};
 
 /// The project whose ImageStreams every OpenShift has.
 const SHARED: &str = "openshift";
@@ -210,6 +212,9 @@ fn note(image: &Image, decision: &Decision) -> Option<String> {
         (Decision::Rebuild, Origin::BuiltFromSource { .. }) if !can_be_built(image) => {
             Some("the tag of its build does not lead to it any more: a build will make another image".to_owned())
         }
+        (Decision::Rebuild, Origin::BuiltFromSource { source: BuildSource::Git, commit: None, .. }) => Some(
+            "no build tells which commit it was built from: the target builds what its branch has then".to_owned(),
+        ),
         _ => None,
     }
 }

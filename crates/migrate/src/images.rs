@@ -24,6 +24,6 @@ pub(crate) use back::lead_back;
 pub(crate) use chosen::chosen;
 pub(crate) use give::{Goal, image_of, look as look_at_target, streams};
 pub(crate) use land::{Landing, not_worrying};
-pub(crate) use lead::{adapt, held_builds};
+pub(crate) use lead::{adapt, held_builds, hold_where_present};
 pub(crate) use straight::{Onward, Straight};
 pub(crate) use take::look as look_at_source;

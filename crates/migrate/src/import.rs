@@ -45,6 +45,9 @@ pub enum Existing {
     Apply,
 }
 
+/// How long a build at the target may take, unless it is given longer.
+pub const BUILD_PATIENCE: Duration = Duration::from_secs(1800);
+
 /// How a chart is to be imported.
 #[derive(Debug, Clone)]
 pub struct ImportOptions {
@@ -71,6 +74,8 @@ pub struct ImportOptions {
     pub images: ImageOptions,
     /// How long the application may take to be ready.
     pub patience: Duration,
+    /// How long each build at the target may take.
+    pub build_patience: Duration,
     /// Only says what would be done.
     pub dry_run: bool,
 }
@@ -100,6 +105,7 @@ impl Default for ImportOptions {
             allow: Allow::default(),
             images: ImageOptions::default(),
             patience: Duration::from_secs(600),
+            build_patience: BUILD_PATIENCE,
             dry_run: false,
         }
     }
@@ -253,6 +259,7 @@ async fn work(
         namespace,
         there,
         &prepared.objects,
+        &builds::held(&prepared.objects, &landing.records, namespace),
         options.existing,
     )
     .await?;
@@ -343,6 +350,7 @@ async fn work(
         namespace,
         &prepared.objects,
         &landing.records,
+        options.build_patience,
         report,
     )
     .await?;

@@ -187,6 +187,11 @@ pub enum Event {
         /// Its replicas from now on.
         to: i64,
     },
+    /// A BuildConfig that was built by gets the triggers that were held back for so long.
+    GivingTriggers {
+        /// The BuildConfig.
+        key: ObjectKey,
+    },
     /// A scaled workload has its replicas back.
     Rescaled {
         /// Which end.

@@ -10,6 +10,7 @@
 
 mod claims;
 mod counted;
+mod dockerfile;
 mod image;
 mod inventory;
 mod key;
@@ -22,6 +23,7 @@ mod selector;
 
 pub use claims::claims_of;
 pub use counted::counted;
+pub use dockerfile::{InlineImage, inline_images, set_inline_image};
 pub use image::InternalImage;
 pub use inventory::{Inventory, LeftOut, Unlisted};
 pub use key::{GroupKind, ObjectKey, is_built_in_group};

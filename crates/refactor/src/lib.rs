@@ -62,6 +62,6 @@ pub use hold::{Hold, held_back, hold};
 pub use order::waves;
 pub use refactor::refactor;
 pub use report::{Change, Finding, Refactored, RefactoredObject, Severity};
-pub use retarget::retarget;
+pub use retarget::{retarget, retarget_image};
 pub use rules::{RuleInfo, rules};
 pub use select::{HELPER_LABEL, RUN_MARK, select};

@@ -26,16 +26,7 @@ const RULE: &str = "retarget";
 /// ```
 pub fn retarget(values: &mut Value, from: &str, to: &str, registry: Option<&str>) -> Vec<Change> {
     let mut changes = Vec::new();
-    let image = |text: &str| {
-        let mut image = InternalImage::parse(text)?;
-        if image.namespace == from {
-            to.clone_into(&mut image.namespace);
-        }
-        if let Some(registry) = registry {
-            registry.clone_into(&mut image.registry);
-        }
-        Some(image.to_string())
-    };
+    let image = |text: &str| retarget_image(text, from, to, registry);
     let group = |text: &str| {
         (text.strip_prefix(SERVICE_ACCOUNTS) == Some(from))
             .then(|| format!("{SERVICE_ACCOUNTS}{to}"))
@@ -59,6 +50,18 @@ pub fn retarget(values: &mut Value, from: &str, to: &str, registry: Option<&str>
         );
     }
     changes
+}
+
+/// An image in the registry built into an OpenShift cluster as [`retarget`] makes it; `None` for any other.
+pub fn retarget_image(text: &str, from: &str, to: &str, registry: Option<&str>) -> Option<String> {
+    let mut image = InternalImage::parse(text)?;
+    if image.namespace == from {
+        to.clone_into(&mut image.namespace);
+    }
+    if let Some(registry) = registry {
+        registry.clone_into(&mut image.registry);
+    }
+    Some(image.to_string())
 }
 
 /// Start of the group that holds the service accounts of a namespace.

@@ -98,6 +98,16 @@ impl GitServer {
         run(&["commit", "--quiet", "--message", message]);
         run(&["rev-parse", "HEAD"])
     }
+
+    /// Removes a repository: the next commit to it begins another history.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[track_caller]
+    pub fn forget(&self, repository: &str) {
+        let bare = self.folder.path().join(format!("{repository}.git"));
+        std::fs::remove_dir_all(bare).expect("there is such a repository");
+    }
 }
 
 impl Drop for GitServer {

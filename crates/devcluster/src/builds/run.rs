@@ -183,6 +183,8 @@ async fn base_image(builder: &Builder, build: &Value, from: &Value) -> Result<Im
                 format!("the base image {} does not exist", text(from, "/name")),
             )
         })?;
+    // A Dockerfile may name a tag by its place in the cluster's own registry.
+    let reference = crate::registry::by_tag(store, &reference).unwrap_or(reference);
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(
             "PullBuilderImageFailed",

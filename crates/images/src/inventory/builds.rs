@@ -56,7 +56,7 @@ impl<'a> Builds<'a> {
         if let Some(build) = made {
             let name = config_of(build);
             let config = name.and_then(|name| self.config(namespace, name));
-            return made_by(config, source(build));
+            return made_by(config, source(build), commit(build, config));
         }
         let config = self.configs.iter().find(|config| {
             output(config).is_some_and(|to| {
@@ -65,9 +65,26 @@ impl<'a> Builds<'a> {
             })
         });
         match config {
-            Some(config) => made_by(Some(config), source(config)),
+            Some(config) => {
+                let commit = self
+                    .latest(config, digest.is_some())
+                    .and_then(|build| commit(build, Some(config)));
+                made_by(Some(config), source(config), commit)
+            }
             None => Origin::Pushed,
         }
+    }
+
+    /// The newest build of a BuildConfig that came through. Where the digest of the image is known, a build that tells
+    /// another one did not make it.
+    fn latest(&self, config: &Object, known: bool) -> Option<&'a Object> {
+        let complete = self.builds.iter().filter(|build| {
+            let status = &build.value()["status"];
+            config_of(build) == Some(config.name())
+                && status["phase"] == "Complete"
+                && !(known && status.pointer("/output/to/imageDigest").is_some())
+        });
+        complete.copied().max_by_key(|build| number(build))
     }
 
     fn config(&self, namespace: &str, name: &str) -> Option<&'a Object> {
@@ -96,17 +113,33 @@ fn output(config: &Object) -> Option<StreamTag> {
 }
 
 /// An image of such a build.
-fn made_by(config: Option<&Object>, source: Option<BuildSource>) -> Origin {
+fn made_by(config: Option<&Object>, source: Option<BuildSource>, commit: Option<String>) -> Origin {
     match (config, source) {
         (Some(config), Some(source)) => Origin::BuiltFromSource {
             build_config: config.name().to_owned(),
             source,
             output: output(config),
+            commit,
         },
         (config, _) => Origin::BuiltFromBinary {
             build_config: config.map(|config| config.name().to_owned()),
         },
     }
+}
+
+/// The commit that was built, if the BuildConfig still builds from the repository that has it.
+fn commit(build: &Object, config: Option<&Object>) -> Option<String> {
+    let uri = |object: &'_ Object| object.value().pointer("/spec/source/git/uri").cloned();
+    let same = config.is_some_and(|config| uri(config) == uri(build));
+    let commit = build.value().pointer("/spec/revision/git/commit")?;
+    commit.as_str().filter(|_| same).map(str::to_owned)
+}
+
+fn number(build: &Object) -> u64 {
+    build
+        .annotation("openshift.io/build.number")
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0)
 }
 
 fn config_of(build: &Object) -> Option<&str> {

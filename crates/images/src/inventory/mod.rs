@@ -36,7 +36,7 @@ pub enum UseKind {
 pub struct Use {
     /// Who uses it.
     pub object: ObjectKey,
-    /// Where in it, as a JSON pointer.
+    /// Where in it, as a JSON pointer; of a Dockerfile within a BuildConfig, the number of the image follows.
     pub place: String,
     /// What for.
     pub kind: UseKind,
@@ -72,6 +72,9 @@ pub enum Origin {
         source: BuildSource,
         /// The tag that it pushes to.
         output: Option<StreamTag>,
+        /// The commit that it was built from, where a build still tells.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        commit: Option<String>,
     },
     /// Built here from files that only a developer has, or by a BuildConfig that is gone.
     BuiltFromBinary {
@@ -105,6 +108,7 @@ impl fmt::Display for Origin {
             Self::BuiltFromSource {
                 build_config,
                 source,
+                commit,
                 ..
             } => {
                 let source = match source {
@@ -112,7 +116,11 @@ impl fmt::Display for Origin {
                     BuildSource::Dockerfile => "a Dockerfile",
                     BuildSource::Images => "other images",
                 };
-                write!(f, "built by BuildConfig {build_config} from {source}")
+                write!(f, "built by BuildConfig {build_config} from {source}")?;
+                match commit {
+                    Some(commit) => write!(f, ", commit {commit}"),
+                    None => Ok(()),
+                }
             }
             Self::BuiltFromBinary {
                 build_config: Some(name),

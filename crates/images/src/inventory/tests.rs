@@ -150,6 +150,57 @@ fn a_binary_build_of_a_git_config_is_no_git_build() {
 }
 
 #[test]
+fn the_commit_of_an_image_is_that_of_the_build_that_made_it() {
+    let git = |uri: &str| json!({"type": "Git", "git": {"uri": uri}});
+    let uri = "https://git.example/web";
+    let build = |number: u64, uri: &str, of: Option<&str>, phase: &str| {
+        object(
+            json!({"apiVersion": "build.openshift.io/v1", "kind": "Build",
+            "metadata": {"name": format!("web-{number}"), "annotations": {"openshift.io/build.number": number.to_string()}},
+            "spec": {"source": git(uri), "revision": {"git": {"commit": format!("c{number}")}}},
+            "status": {"phase": phase, "config": {"name": "web"},
+                "output": of.map_or(json!({}), |of| json!({"to": {"imageDigest": digest(of)}}))}}),
+        )
+    };
+    let commit = |builds: &[Object]| {
+        let mut objects = vec![
+            stream("web", &[("latest", "now")]),
+            build_config("web", &git(uri), "web:latest"),
+        ];
+        objects.extend_from_slice(builds);
+        let inventory = Inventory::of(&objects);
+        let web = inventory
+            .images
+            .iter()
+            .find(|one| one.name == "shop/web:latest");
+        let origin = web.map(|web| &web.origin);
+        let Some(crate::Origin::BuiltFromSource { commit, .. }) = origin else {
+            panic!("{origin:?}");
+        };
+        commit.clone()
+    };
+    let made = build(2, uri, Some("now"), "Complete");
+    let other = build(3, uri, Some("pushed-over"), "Complete");
+    assert_eq!(commit(&[made, other.clone()]).as_deref(), Some("c2"));
+    // The tag does not lead to what the last build made.
+    assert_eq!(commit(&[other]), None);
+    // Builds that do not tell what they made: the last that came through did.
+    let silent = |number: u64, phase: &str| build(number, uri, None, phase);
+    assert_eq!(
+        commit(&[
+            silent(9, "Complete"),
+            silent(10, "Complete"),
+            silent(11, "Failed")
+        ])
+        .as_deref(),
+        Some("c10")
+    );
+    // A commit of another repository is none of this one.
+    let before = build(4, "https://git.example/before", Some("now"), "Complete");
+    assert_eq!(commit(&[before]), None);
+}
+
+#[test]
 fn external_images_get_their_digest_from_pods() {
     let pod = |name: &str, image: &str, of: &str| {
         object(

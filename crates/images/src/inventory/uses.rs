@@ -1,6 +1,6 @@
 //! Where objects name images.
 
-use openshifter_objects::{Object, escape, places};
+use openshifter_objects::{Object, escape, inline_images, places};
 use serde_json::Value;
 
 use super::{Use, UseKind};
@@ -139,6 +139,14 @@ impl Walk<'_> {
             for (place, from) in places(value, pattern) {
                 self.from(&place, from, UseKind::BuildInput);
             }
+        }
+        for inline in inline_images(self.object) {
+            // No ImageStream of the project is meant by a plain name here.
+            let from = From::Reference {
+                namespace: String::new(),
+                text: inline.image.clone(),
+            };
+            self.push(inline.place, UseKind::BuildInput, &inline.image, from);
         }
     }
 

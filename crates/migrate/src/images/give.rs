@@ -354,7 +354,13 @@ impl Giving {
                 _ => ImageAction::External,
             };
             report.images.push(ImageEntry {
-                detail: record.to.clone(),
+                detail: match action {
+                    ImageAction::Built => record
+                        .commit
+                        .as_ref()
+                        .map(|commit| format!("of commit {commit}")),
+                    _ => record.to.clone(),
+                },
                 ..ImageEntry::of(record, action)
             });
         }

@@ -2,8 +2,8 @@
 
 use openshifter_chart::{ImagePlace, ImageRecord};
 use openshifter_cluster::Cluster;
-use openshifter_objects::{GroupKind, Knob, KnobSource, Object};
-use openshifter_refactor::Finding;
+use openshifter_objects::{GroupKind, Knob, KnobSource, Object, inline_images, set_inline_image};
+use openshifter_refactor::{Finding, retarget_image};
 use serde_json::Value;
 
 use crate::MigrateError;
@@ -56,15 +56,33 @@ impl Landing {
             if knob(knobs, place).is_some() {
                 continue;
             }
-            let object = objects
+            let Some(object) = objects
                 .iter_mut()
-                .find(|object| object.key() == place.object);
-            let written = object.and_then(|object| object.value_mut().pointer_mut(&place.place));
-            match written {
+                .find(|object| object.key() == place.object)
+            else {
+                continue;
+            };
+            if set_inline_image(object, &place.place, &reference) {
+                continue;
+            }
+            match object.value_mut().pointer_mut(&place.place) {
                 Some(text @ Value::String(_)) => *text = reference.into(),
                 // A build's input; one that names an ImageStream is led to the image by `adapt`.
                 Some(from) if from["kind"] == "DockerImage" => from["name"] = reference.into(),
                 _ => {}
+            }
+        }
+    }
+
+    /// Makes Dockerfiles within BuildConfigs start from the images of this project and cluster, as the values of others
+    /// are made to: a text in the middle of a text has no value of its own.
+    pub(crate) fn retarget_dockerfiles(&self, objects: &mut [Object], from: &str, to: &str) {
+        for config in objects {
+            for inline in inline_images(config) {
+                let there = retarget_image(&inline.image, from, to, self.host.as_deref());
+                if let Some(there) = there.filter(|there| *there != inline.image) {
+                    set_inline_image(config, &inline.place, &there);
+                }
             }
         }
     }
@@ -209,4 +227,49 @@ pub(crate) fn not_worrying(findings: &mut Vec<Finding>, records: &[ImageRecord])
             || finding.message.contains("were pushed to its tags");
         !about_registry || of_object.is_empty() || !of_object.iter().all(settled)
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use openshifter_chart::ImageTag;
+    use openshifter_objects::ObjectKey;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn dockerfiles_start_from_what_the_target_has() {
+        let old = "172.30.1.1:5000";
+        let config = json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "web"},
+            "spec": {"strategy": {"dockerStrategy": {}}, "source": {"dockerfile": format!(
+                "FROM {old}/openshift/python:3\nFROM {old}/shop/left:1\nFROM {old}/other/base:1\nFROM docker.io/library/redis:7\n")}}});
+        let mut objects = [Object::from_value(config).unwrap()];
+        let record = |decision: &str, number: usize| ImageRecord {
+            decision: decision.to_owned(),
+            included: decision == "copy",
+            digest: Some("sha256:00".to_owned()),
+            to: (decision == "map").then(|| "mirror.example/redis:7".to_owned()),
+            tags: vec![ImageTag {
+                stream: "base".to_owned(),
+                tag: "1".to_owned(),
+            }],
+            uses: vec![ImagePlace {
+                object: ObjectKey::new("build.openshift.io", "BuildConfig", "web"),
+                place: format!("/spec/source/dockerfile/{number}"),
+            }],
+            ..ImageRecord::default()
+        };
+        let landing = Landing {
+            records: vec![record("copy", 2), record("map", 3)],
+            host: Some("registry.svc:5000".to_owned()),
+        };
+        landing.retarget_dockerfiles(&mut objects, "shop", "live");
+        landing.set_objects(&mut objects, &[], "live");
+        insta::assert_snapshot!(objects[0].value()["spec"]["source"]["dockerfile"].as_str().unwrap(), @r"
+        FROM registry.svc:5000/openshift/python:3
+        FROM registry.svc:5000/live/left:1
+        FROM registry.svc:5000/live/base@sha256:00
+        FROM mirror.example/redis:7
+        ");
+    }
 }

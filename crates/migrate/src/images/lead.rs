@@ -69,14 +69,27 @@ pub(crate) fn adapt(
         }
     }
     for name in held_builds(records) {
-        let config = objects
-            .iter_mut()
-            .find(|object| object.is("build.openshift.io", "BuildConfig") && object.name() == name);
-        if let Some(config) = config {
-            hold(config);
-        }
+        hold_config(objects, &name);
     }
     Ok(())
+}
+
+/// Keeps those BuildConfigs from building over their image, too, whose image was to be copied and is not at hand: an
+/// import goes on only where the target has it already.
+pub(crate) fn hold_where_present(objects: &mut [Object], records: &[ImageRecord]) {
+    let copied = records.iter().filter(|record| record.decision == "copy");
+    for name in copied.filter_map(|record| record.build_config.as_deref()) {
+        hold_config(objects, name);
+    }
+}
+
+fn hold_config(objects: &mut [Object], name: &str) {
+    let config = objects
+        .iter_mut()
+        .find(|object| object.is("build.openshift.io", "BuildConfig") && object.name() == name);
+    if let Some(config) = config {
+        hold(config);
+    }
 }
 
 fn is_stream(object: &Object, name: &str) -> bool {
@@ -404,6 +417,19 @@ mod tests {
             );
         }
         assert_eq!(objects[3].value(), config("rebuild").value());
+        // A copy that the chart lacks: a target that the import goes on with has it.
+        let mut objects = vec![config("copy")];
+        let lacking = ImageRecord {
+            included: false,
+            ..of("copy")
+        };
+        hold_where_present(&mut objects, &[lacking]);
+        assert_eq!(
+            objects[0].value()["spec"]["triggers"][0]["imageChange"]["paused"],
+            true
+        );
+        let mut objects = vec![config("map")];
+        adapt(&mut objects, &[of("map")], "shop").unwrap();
         let key = ObjectKey::new("build.openshift.io", "BuildConfig", "map");
         assert_eq!(objects[0].key(), key);
     }

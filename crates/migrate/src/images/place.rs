@@ -184,13 +184,33 @@ pub(super) fn stream_of(name: &str, namespace: &str, from: &str) -> Result<Objec
     .map_err(|error| MigrateError::NotPossible(error.to_string()))
 }
 
-/// The BuildConfig that made an image, and whether the target can have its source, too.
-pub(crate) fn made_by(planned: &PlannedImage) -> (Option<String>, bool) {
+/// The build that made an image.
+#[derive(Debug, Default)]
+pub(crate) struct MadeBy {
+    pub(crate) build_config: Option<String>,
+    /// Whether the target can have its source, too.
+    pub(crate) rebuildable: bool,
+    pub(crate) commit: Option<String>,
+}
+
+/// What made an image.
+pub(crate) fn made_by(planned: &PlannedImage) -> MadeBy {
     use openshifter_images::Origin;
     match &planned.image.origin {
-        Origin::BuiltFromSource { build_config, .. } => (Some(build_config.clone()), true),
-        Origin::BuiltFromBinary { build_config } => (build_config.clone(), false),
-        _ => (None, false),
+        Origin::BuiltFromSource {
+            build_config,
+            commit,
+            ..
+        } => MadeBy {
+            build_config: Some(build_config.clone()),
+            rebuildable: true,
+            commit: commit.clone(),
+        },
+        Origin::BuiltFromBinary { build_config } => MadeBy {
+            build_config: build_config.clone(),
+            ..MadeBy::default()
+        },
+        _ => MadeBy::default(),
     }
 }
 

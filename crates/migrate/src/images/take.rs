@@ -221,7 +221,7 @@ fn record(
             spare = Some(tag);
         }
     }
-    let (build_config, rebuildable) = made_by(planned);
+    let made = made_by(planned);
     ImageRecord {
         insecure: options.is_insecure(to.as_deref()),
         name: image.name.clone(),
@@ -236,8 +236,9 @@ fn record(
         tags,
         follows,
         spare,
-        build_config,
-        rebuildable,
+        build_config: made.build_config,
+        commit: made.commit,
+        rebuildable: made.rebuildable,
         names: image.names().into_iter().collect(),
         uses: image
             .uses

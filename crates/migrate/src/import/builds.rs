@@ -6,7 +6,8 @@ use std::time::Duration;
 use openshifter_chart::ImageRecord;
 use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Object, ObjectKey};
-use serde_json::{Value, json};
+use openshifter_refactor::{Finding, Severity};
+use serde_json::Value;
 
 use crate::journal::Event;
 use crate::policy::content;
@@ -15,9 +16,13 @@ use crate::{MigrateError, Run};
 
 mod chain;
 mod follow;
+mod own;
+mod triggers;
 
 use chain::{in_order, inputs_of};
-use follow::{follow, tell_whole_log};
+use follow::follow;
+use own::find_or_start;
+pub(crate) use triggers::{give_back, hold};
 
 /// How long an image that a build takes may take to be imported into its stream.
 const BASE: Duration = Duration::from_secs(120);
@@ -130,18 +135,8 @@ fn set_image(object: &mut Object, names: &[String], image: &str) {
     }
 }
 
-/// Starts the builds whose images workloads wait for or are to have, and follows them to their end.
-///
-/// # Errors
-/// When a build fails.
-pub(crate) async fn run(
-    run: &Run,
-    target: &Cluster,
-    namespace: &str,
-    objects: &[Object],
-    images: &[ImageRecord],
-    report: &mut Report,
-) -> Result<(), MigrateError> {
+/// The BuildConfigs whose images workloads wait for or are to have, in the order in which they are built.
+fn wanted<'a>(objects: &'a [Object], images: &[ImageRecord], namespace: &str) -> Vec<&'a Object> {
     let rebuilt = images.iter().filter(|image| image.decision == "rebuild");
     let wanted: BTreeSet<String> = objects
         .iter()
@@ -152,10 +147,40 @@ pub(crate) async fn run(
     let configs: Vec<&Object> = objects
         .iter()
         .filter(|object| object.is(GROUP, "BuildConfig"))
-        // What is left where it is, or has another in its place, is not built beside that.
-        .filter(|config| !is_left(images, output_of(config).unwrap_or_default()))
+        // What is copied, left where it is, or has another in its place, is not built beside that.
+        .filter(|config| !is_settled(images, output_of(config).unwrap_or_default()))
         .collect();
-    let configs = in_order(&configs, namespace, &wanted);
+    in_order(&configs, namespace, &wanted)
+}
+
+/// The BuildConfigs that [`run`] builds by: they start nothing by themselves until it has.
+pub(crate) fn held(
+    objects: &[Object],
+    images: &[ImageRecord],
+    namespace: &str,
+) -> BTreeSet<ObjectKey> {
+    wanted(objects, images, namespace)
+        .into_iter()
+        .filter(|config| source_of(config).is_some())
+        .map(Object::key)
+        .collect()
+}
+
+/// Starts the builds whose images workloads wait for or are to have, and follows them to their end, each for as long as
+/// it may take.
+///
+/// # Errors
+/// When a build fails.
+pub(crate) async fn run(
+    run: &Run,
+    target: &Cluster,
+    namespace: &str,
+    objects: &[Object],
+    images: &[ImageRecord],
+    patience: Duration,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let configs = wanted(objects, images, namespace);
     if configs.is_empty() {
         return Ok(());
     }
@@ -167,22 +192,15 @@ pub(crate) async fn run(
             .iter()
             .find(|image| image.tags.iter().any(|known| known.to_string() == tag));
         // What an earlier import made another image of, or by another recipe, is built again.
-        let renewed = source_of(config).is_some()
-            && is_renewed(&events, &config.key())
-            && !is_of_run(run, target, namespace, tag).await?;
+        let renewed = source_of(config).is_some() && is_renewed(&events, &config.key());
         if let Some(reference) = image_of(target, namespace, tag).await?
             && !renewed
         {
             if let Some(record) = record.filter(|record| record.decision == "rebuild") {
-                // A trigger may have been quick: what is in a stream of this run was built in it.
-                let ours = is_of_run(run, target, namespace, tag).await?;
-                if ours {
-                    tell_whole_log(run, target, namespace, &format!("{}-1", config.name())).await;
-                }
-                let action = if ours {
-                    ImageAction::Built
-                } else {
-                    ImageAction::Unchanged
+                let built = Event::Built { key: config.key() };
+                let action = match events.contains(&built) {
+                    true => ImageAction::Built,
+                    false => ImageAction::Unchanged,
                 };
                 report.images.push(ImageEntry {
                     digest: reference
@@ -208,20 +226,51 @@ pub(crate) async fn run(
             continue;
         }
         inputs_ready(target, namespace, config).await?;
-        let name = start(target, namespace, config).await?;
+        let record = record.filter(|record| record.decision == "rebuild");
+        let wanted = record.and_then(|record| record.commit.as_deref());
+        let name = find_or_start(run, target, namespace, config, wanted).await?;
         run.progress.note(&format!("build {name} is running"));
-        let digest = follow(run, target, namespace, &name).await?;
+        let made = follow(run, target, namespace, &name, patience).await?;
         run.journal.write(Event::Built { key: config.key() })?;
+        let told = record
+            .filter(|_| source_of(config) == Some("git"))
+            .and_then(|record| other_commit(record, made.commit.as_deref()));
+        report.findings.extend(told.map(|message| Finding {
+            severity: Severity::Warning,
+            object: config.key(),
+            rule: "build-commit".to_owned(),
+            message,
+        }));
         report.images.push(ImageEntry {
             name: record.map_or_else(|| tag.to_owned(), |record| record.name.clone()),
             decision: "rebuild".to_owned(),
             action: ImageAction::Built,
-            digest,
+            digest: made.digest,
             bytes: 0,
-            detail: Some(format!("by {name}")),
+            detail: Some(match made.commit {
+                Some(commit) => format!("by {name}, of commit {commit}"),
+                None => format!("by {name}"),
+            }),
         });
     }
     Ok(())
+}
+
+/// What is to be said where the target may have built something else than the source runs.
+fn other_commit(record: &ImageRecord, built: Option<&str>) -> Option<String> {
+    let of_built = built.map_or_else(
+        || "what its branch had".to_owned(),
+        |built| format!("commit {built}"),
+    );
+    match record.commit.as_deref() {
+        None => Some(format!(
+            "no build at the source tells which commit its image was built from; the target has built {of_built}"
+        )),
+        Some(commit) if built.is_some_and(|built| built != commit) => Some(format!(
+            "the target has built {of_built}; its image at the source is of commit {commit}"
+        )),
+        Some(_) => None,
+    }
 }
 
 /// Whether this run has made or changed a BuildConfig and not built by it since.
@@ -232,8 +281,9 @@ fn is_renewed(events: &[Event], config: &ObjectKey) -> bool {
         match event {
             Event::Creating { key, .. } if key == config => renewed = true,
             Event::Changing { key, before, .. } if key == config => was = Some(content(before)),
+            // Only what follows its former content: that its triggers were given back is no other recipe.
             Event::Changed { key, content, .. } if key == config => {
-                renewed |= was.as_ref().is_some_and(|was| was != content);
+                renewed |= was.take().is_some_and(|was| was != *content);
             }
             Event::Built { key } if key == config => renewed = false,
             _ => {}
@@ -242,24 +292,12 @@ fn is_renewed(events: &[Event], config: &ObjectKey) -> bool {
     renewed
 }
 
-fn is_left(images: &[ImageRecord], tag: &str) -> bool {
+/// Whether it was decided that a tag has an image which no build of ours makes.
+fn is_settled(images: &[ImageRecord], tag: &str) -> bool {
     images.iter().any(|image| {
-        matches!(image.decision.as_str(), "map" | "external")
+        matches!(image.decision.as_str(), "copy" | "map" | "external")
             && image.tags.iter().any(|known| known.to_string() == tag)
     })
-}
-
-/// Whether this run made the stream of a tag.
-async fn is_of_run(
-    run: &Run,
-    target: &Cluster,
-    namespace: &str,
-    tag: &str,
-) -> Result<bool, MigrateError> {
-    let kind = GroupKind::new("image.openshift.io", "ImageStream");
-    let stream = tag.split(':').next().unwrap_or_default();
-    let live = target.get(&kind, Some(namespace), stream).await?;
-    Ok(live.is_some_and(|live| live.label(crate::run::RUN_LABEL) == Some(run.id.as_str())))
 }
 
 /// The image that a tag of this project leads to.
@@ -325,8 +363,8 @@ async fn inputs_ready(
         let (project, stream, tag) = (input.project, input.stream, input.tag);
         let mut last = Tag::Waiting;
         let waited = target
-            .wait(&kind, Some(project), stream, BASE, |live| {
-                last = live.map_or(Tag::Waiting, |live| tag_of(live, tag));
+            .wait(&kind, Some(&project), &stream, BASE, |live| {
+                last = live.map_or(Tag::Waiting, |live| tag_of(live, &tag));
                 !matches!(last, Tag::Waiting)
             })
             .await;
@@ -356,60 +394,20 @@ async fn inputs_ready(
     Ok(())
 }
 
-/// Starts a build, unless creating its config has started one: a `ConfigChange` trigger does.
-async fn start(target: &Cluster, namespace: &str, config: &Object) -> Result<String, MigrateError> {
-    let failed = |source| MigrateError::Object {
-        key: config.key(),
-        done: "built",
-        source,
-    };
-    let by_itself = config.value()["spec"]["triggers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|trigger| trigger["type"] == "ConfigChange");
-    if by_itself {
-        let name = format!("{}-1", config.name());
-        let first = target
-            .wait(
-                &build(),
-                Some(namespace),
-                &name,
-                Duration::from_secs(10),
-                |build| build.is_some(),
-            )
-            .await;
-        match first {
-            Ok(_) => return Ok(name),
-            Err(error) if error.is_timeout() => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    let request = json!({
-        "apiVersion": "build.openshift.io/v1",
-        "kind": "BuildRequest",
-        "metadata": {"name": config.name()},
-        "triggeredBy": [{"message": "started by openshifter"}],
-    });
-    let started = target
-        .create_subresource(
-            &config.group_kind(),
-            Some(namespace),
-            config.name(),
-            "instantiate",
-            &request,
-        )
-        .await
-        .map_err(failed)?;
-    Ok(started.name().to_owned())
-}
-
 fn build() -> GroupKind {
     GroupKind::new(GROUP, "Build")
 }
 
+fn phase(build: &Object) -> &str {
+    build.value()["status"]["phase"]
+        .as_str()
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -462,7 +460,11 @@ mod tests {
         assert!(!is_renewed(&changed("v1"), &key));
         assert!(is_renewed(&changed("v2"), &key));
         let built = Event::Built { key: key.clone() };
-        let events: Vec<Event> = changed("v2").into_iter().chain([built]).collect();
+        let [_, given_back] = changed("triggers");
+        let events: Vec<Event> = changed("v2")
+            .into_iter()
+            .chain([built, given_back])
+            .collect();
         assert!(!is_renewed(&events, &key));
     }
 

@@ -1,6 +1,6 @@
 //! Objects of an import: what is to be done with each, and doing it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -9,7 +9,7 @@ use openshifter_cluster::{Cluster, ClusterError, DryRun};
 use openshifter_objects::{GroupKind, Object, ObjectKey, references};
 use openshifter_refactor::{Difference, Hold, compare_live, held_back, hold, waves};
 
-use crate::import::Existing;
+use crate::import::{Existing, builds};
 use crate::journal::{At, Event};
 use crate::policy::content;
 use crate::report::Report;
@@ -58,6 +58,8 @@ pub(crate) struct Decided {
     pub(crate) object: Object,
     pub(crate) verdict: Verdict,
     pub(crate) hold: Hold,
+    /// Whether its triggers wait until its image is built, as those of a BuildConfig that the import builds by.
+    pub(crate) holds_triggers: bool,
 }
 
 impl Decided {
@@ -90,6 +92,7 @@ pub(crate) async fn decide(
     namespace: &str,
     there: bool,
     objects: &[Object],
+    built: &BTreeSet<ObjectKey>,
     existing: Existing,
 ) -> Result<Vec<Decided>, MigrateError> {
     if !there {
@@ -104,6 +107,7 @@ pub(crate) async fn decide(
                     Verdict::Create
                 },
                 hold: hold(object),
+                holds_triggers: built.contains(&object.key()),
             })
             .collect());
     }
@@ -157,6 +161,7 @@ pub(crate) async fn decide(
             object: object.clone(),
             verdict,
             hold,
+            holds_triggers: verdict != Verdict::Skip && built.contains(&object.key()),
         });
     }
     drop(looks);
@@ -251,6 +256,9 @@ async fn do_one(
     } else {
         one.object.clone()
     };
+    if one.holds_triggers {
+        builds::hold(&mut object);
+    }
     match one.verdict {
         Verdict::Keep => Ok((Action::Unchanged, None)),
         Verdict::Skip => Ok((Action::Skipped, Some("it exists".to_owned()))),
@@ -286,6 +294,16 @@ pub(crate) fn note_created(run: &Run, created: &Object) -> Result<(), MigrateErr
         at: At::Target,
         key: created.key(),
         uid: created.uid().unwrap_or_default().to_owned(),
+    })?;
+    Ok(())
+}
+
+fn note_changed(run: &Run, after: &Object) -> Result<(), MigrateError> {
+    run.journal.write(Event::Changed {
+        at: At::Target,
+        key: after.key(),
+        resource_version: after.resource_version().unwrap_or_default().to_owned(),
+        content: content(after),
     })?;
     Ok(())
 }
@@ -336,12 +354,7 @@ async fn change(
             .map_err(failed)?,
         Err(error) => return Err(failed(error)),
     };
-    run.journal.write(Event::Changed {
-        at: At::Target,
-        key: key.clone(),
-        resource_version: after.resource_version().unwrap_or_default().to_owned(),
-        content: content(&after),
-    })?;
+    note_changed(run, &after)?;
     let same = before.resource_version() == after.resource_version();
     Ok((
         if same {
@@ -353,7 +366,7 @@ async fn change(
     ))
 }
 
-/// Gives the workloads their replicas.
+/// Gives the workloads their replicas, and the BuildConfigs their triggers.
 pub(crate) async fn release(
     run: &Run,
     target: &Cluster,
@@ -361,10 +374,19 @@ pub(crate) async fn release(
     decided: &[Decided],
 ) -> Result<(), MigrateError> {
     for one in decided {
+        let key = one.object.key();
+        if one.holds_triggers {
+            run.journal
+                .write(Event::GivingTriggers { key: key.clone() })?;
+            let given = builds::give_back(target, namespace, &one.object).await?;
+            // An undo tells later edits of what was there by what this run has left.
+            if let Some(after) = given.filter(|_| one.verdict == Verdict::Apply) {
+                note_changed(run, &after)?;
+            }
+        }
         let Hold::Replicas(replicas) = one.hold else {
             continue;
         };
-        let key = one.object.key();
         run.journal.write(Event::Releasing {
             key: key.clone(),
             to: replicas,

@@ -9,7 +9,7 @@ use openshifter_refactor::{Choices, Finding, Refactored, Severity, Source};
 use openshifter_volumes::StoredVolume;
 use serde_json::{Value, json};
 
-use crate::images::{Landing, adapt, held_builds, not_worrying};
+use crate::images::{Landing, adapt, held_builds, hold_where_present, not_worrying};
 use crate::import::{ImportOptions, Prepared};
 use crate::{MigrateError, merge_values};
 
@@ -47,6 +47,10 @@ pub(crate) async fn prepare(
     let values = merge_values(&defaults, &options.values)?;
     let mut objects = turn(&refactored, &knobs, &values, namespace)?;
     adapt(&mut objects, &landing.records, namespace)?;
+    hold_where_present(&mut objects, &landing.records);
+    if source.openshift {
+        landing.retarget_dockerfiles(&mut objects, &source.namespace, namespace);
+    }
     landing.set_objects(&mut objects, &knobs, namespace);
     let manifest = chart.manifest();
     let mut losses: Vec<String> = manifest

@@ -6,6 +6,7 @@
 )]
 
 mod backups;
+mod builds;
 #[expect(dead_code, reason = "the service's tests use more of it")]
 // The same clusters as the service's tests have.
 #[path = "../../../server/tests/it/devcluster.rs"]

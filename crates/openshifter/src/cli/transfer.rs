@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use openshifter_cluster::SecretString;
 use openshifter_migrate::{
-    ExportOptions, ImageChoices, ImageOptions, ImagePlatform, ImagePlatforms, ImportOptions,
+    BUILD_PATIENCE, ExportOptions, ImageChoices, ImageOptions, ImagePlatform, ImagePlatforms,
+    ImportOptions,
 };
 use openshifter_objects::Selector;
 use serde_json::Value;
@@ -162,7 +163,7 @@ pub(crate) struct Writing {
     pub(crate) to_registry: Option<String>,
     #[command(flatten)]
     pub(crate) to_registry_as: ToRegistry,
-    /// How long the application may take to be ready
+    /// How long the application may take to be ready; each build of its images has half an hour, or this if it is longer
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     pub(crate) timeout: Duration,
 }
@@ -248,6 +249,7 @@ impl Writing {
                 ..images.options(!migrates, self.to_registry.as_ref())?
             },
             patience: self.timeout,
+            build_patience: self.timeout.max(BUILD_PATIENCE),
             ..ImportOptions::default()
         })
     }

@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod builds;
+mod builds_again;
 mod catalogue;
 mod client;
 mod demo;

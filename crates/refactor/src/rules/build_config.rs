@@ -1,6 +1,6 @@
 //! State of builds, and images that builds name outright.
 
-use openshifter_objects::{InternalImage, Object};
+use openshifter_objects::{InternalImage, Object, inline_images};
 use serde_json::Value;
 
 use crate::draft::{Context, Draft};
@@ -51,6 +51,9 @@ fn apply(draft: &mut Draft<'_>, context: &Context<'_>) {
             super::image::tell_internal(draft, draft.text(&image).and_then(InternalImage::parse));
             draft.knob(&image, &["images", "BuildConfig", &name, key]);
         }
+    }
+    for inline in inline_images(draft.object()) {
+        super::image::tell_internal(draft, InternalImage::parse(&inline.image));
     }
 }
 
@@ -121,6 +124,16 @@ mod tests {
             free.objects[0].object.value()["spec"]["triggers"][0],
             json!({"type": "ConfigChange"})
         );
+    }
+
+    #[test]
+    fn a_dockerfile_that_starts_from_an_image_of_the_source_is_told() {
+        let done = refactored([
+            json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "web"},
+            "spec": {"source": {"dockerfile": "FROM quay.io/go:1 AS build\nFROM 172.30.1.1:5000/shop/base:1\n"},
+                "strategy": {"dockerStrategy": {}}}}),
+        ]);
+        insta::assert_snapshot!(findings(&done, "build-config").join("\n"), @"Warning: the image 172.30.1.1:5000/shop/base:1 is in the registry of the source's cluster; it has to be built or pushed at the target");
     }
 
     #[test]

@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openshifter_objects::Object;
+use openshifter_objects::{InternalImage, Object, inline_images};
 use serde_json::Value;
 
 use super::output_of;
 
 /// An image that a build takes from a tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Input<'a> {
-    pub(super) project: &'a str,
-    pub(super) stream: &'a str,
-    pub(super) tag: &'a str,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Input {
+    pub(super) project: String,
+    pub(super) stream: String,
+    pub(super) tag: String,
     /// What the build does with it.
     pub(super) what: &'static str,
 }
 
 /// The tags that a build starts from and takes files of. One without a namespace is of the build's own.
-pub(super) fn inputs_of<'a>(config: &'a Object, namespace: &'a str) -> Vec<Input<'a>> {
+pub(super) fn inputs_of(config: &Object, namespace: &str) -> Vec<Input> {
     let spec = &config.value()["spec"];
     let strategy = &spec["strategy"];
     let bases = ["sourceStrategy", "dockerStrategy", "customStrategy"]
@@ -29,19 +29,35 @@ pub(super) fn inputs_of<'a>(config: &'a Object, namespace: &'a str) -> Vec<Input
         .into_iter()
         .flatten()
         .map(|image| (&image["from"], "takes files from"));
-    let input = |(from, what): (&'a Value, &'static str)| {
+    let input = |(from, what): (&Value, &'static str)| {
         if from["kind"] != "ImageStreamTag" {
             return None;
         }
         let (stream, tag) = from["name"].as_str()?.split_once(':')?;
         Some(Input {
-            project: from["namespace"].as_str().unwrap_or(namespace),
-            stream,
-            tag,
+            project: from["namespace"].as_str().unwrap_or(namespace).to_owned(),
+            stream: stream.to_owned(),
+            tag: tag.to_owned(),
             what,
         })
     };
-    bases.chain(files).filter_map(input).collect()
+    // A Dockerfile names a tag by its place in the registry.
+    let inline = inline_images(config).into_iter().filter_map(|inline| {
+        let image = InternalImage::parse(&inline.image)?;
+        let tag = match image.suffix.strip_prefix(':') {
+            Some(tag) => tag.to_owned(),
+            None if image.suffix.is_empty() => "latest".to_owned(),
+            // What is named by its digest is there.
+            None => return None,
+        };
+        Some(Input {
+            project: image.namespace,
+            stream: image.stream,
+            tag,
+            what: "starts from",
+        })
+    });
+    bases.chain(files).filter_map(input).chain(inline).collect()
 }
 
 /// The builds that make the wanted tags, and those that these need, in an order in which each finds what it takes.
@@ -181,5 +197,12 @@ mod tests {
         );
         let image = json!({"kind": "DockerImage", "name": "registry/python"});
         assert!(inputs(&config(&image, &[])).is_empty());
+        let mut inline = config(&Value::Null, &[]);
+        let host = "image-registry.openshift-image-registry.svc:5000";
+        inline.value_mut()["spec"] = json!({
+            "source": {"dockerfile": format!("FROM quay.io/go:1 AS build\nFROM {host}/shop/base\nCOPY --from={host}/shop/tools@sha256:00 / /")},
+            "strategy": {"dockerStrategy": {}},
+        });
+        assert_eq!(inputs(&inline), ["starts from shop/base:latest"]);
     }
 }

@@ -4,15 +4,12 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use openshifter_cluster::{Cluster, LogOptions};
+use openshifter_cluster::{Cluster, ClusterError, LogOptions};
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::build;
+use super::{build, phase};
 use crate::{MigrateError, Run};
-
-/// How long a build may take.
-const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// How long the end of a log may take after the end of its build.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -21,32 +18,47 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const LINES: u64 = 20;
 const LOG: usize = 64 << 10;
 
-/// Follows a build to its end, its log with it; gives the digest of its image.
+/// What a build has made.
+pub(super) struct Made {
+    pub(super) digest: Option<String>,
+    /// The commit that was built.
+    pub(super) commit: Option<String>,
+}
+
+/// Follows a build to its end, its log with it.
 pub(super) async fn follow(
     run: &Run,
     target: &Cluster,
     namespace: &str,
     name: &str,
-) -> Result<Option<String>, MigrateError> {
+    patience: Duration,
+) -> Result<Made, MigrateError> {
     let kind = build();
-    let end = target.wait(&kind, Some(namespace), name, PATIENCE, |build| {
+    let end = target.wait(&kind, Some(namespace), name, patience, |build| {
         build.is_none_or(|build| {
-            matches!(
-                build.value()["status"]["phase"].as_str(),
-                Some("Complete" | "Failed" | "Error" | "Cancelled")
-            )
+            matches!(phase(build), "Complete" | "Failed" | "Error" | "Cancelled")
         })
     });
     let (end, log) = (pin!(end), pin!(tell_log(run, target, namespace, name)));
+    let too_long = |error: ClusterError| match error.is_timeout() {
+        true => MigrateError::Build {
+            build: name.to_owned(),
+            reason: format!(
+                "it has not ended after {} s; `openshifter resume` goes on with it, a longer `--timeout` of an import or a migration waits longer",
+                patience.as_secs()
+            ),
+        },
+        false => error.into(),
+    };
     let ended = match select(end, log).await {
         Either::Left((ended, log)) => {
             // What it wrote last is still on its way.
             if timeout(LAST_WORDS, log).await.is_err() {
                 tracing::debug!(build = name, "its log has no end");
             }
-            ended?
+            ended.map_err(too_long)?
         }
-        Either::Right(((), end)) => end.await?,
+        Either::Right(((), end)) => end.await.map_err(too_long)?,
     };
     let Some(ended) = ended else {
         return Err(MigrateError::Build {
@@ -54,11 +66,18 @@ pub(super) async fn follow(
             reason: "it was removed".to_owned(),
         });
     };
-    let status = &ended.value()["status"];
-    if status["phase"] == "Complete" {
-        let digest = status.pointer("/output/to/imageDigest");
-        return Ok(digest.and_then(Value::as_str).map(str::to_owned));
+    let told = |pointer: &str| {
+        let text = ended.value().pointer(pointer).and_then(Value::as_str);
+        text.map(str::to_owned)
+    };
+    let commit = told("/spec/revision/git/commit");
+    if phase(&ended) == "Complete" {
+        return Ok(Made {
+            digest: told("/status/output/to/imageDigest"),
+            commit,
+        });
     }
+    let status = &ended.value()["status"];
     let text = |field: &str| status[field].as_str().unwrap_or_default();
     let log = match last_lines(target, namespace, name).await {
         log if log.is_empty() => text("logSnippet").to_owned(),
@@ -67,6 +86,11 @@ pub(super) async fn follow(
     let mut reason = format!("{} {}", text("phase"), text("message"))
         .trim()
         .to_owned();
+    if let Some(commit) = commit.filter(|_| status["reason"] == "FetchSourceFailed") {
+        reason = format!(
+            "{reason} It was to be of commit {commit}, as the image at the source is; where the repository does not have that any more, `openshifter resume` takes a build of another one that you start"
+        );
+    }
     if !log.trim().is_empty() {
         reason = format!("{reason}; its log ends with: {}", log.trim());
     }
@@ -138,12 +162,4 @@ async fn last_lines(target: &Cluster, namespace: &str, name: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     let from = lines.len().saturating_sub(LINES as usize);
     lines[from..].join("\n")
-}
-
-/// Tells the log of a build that has ended.
-pub(super) async fn tell_whole_log(run: &Run, target: &Cluster, namespace: &str, name: &str) {
-    let telling = tell_log(run, target, namespace, name);
-    if timeout(LAST_WORDS, telling).await.is_err() {
-        tracing::debug!(build = name, "its log has no end");
-    }
 }
