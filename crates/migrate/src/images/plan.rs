@@ -18,6 +18,7 @@ pub struct PlannedImages(pub Vec<PlannedImage>);
 
 impl PlannedImages {
     /// Decides what becomes of each image, and looks whether what is to be copied can be had: what cannot has a problem.
+    /// With `keeps`, what is built is copied as well.
     ///
     /// # Errors
     /// When a choice says nothing that can be done, or fits no image.
@@ -26,8 +27,12 @@ impl PlannedImages {
         namespace: &str,
         objects: &[Object],
         options: &ImageOptions,
+        keeps: bool,
     ) -> Result<Self, MigrateError> {
         let mut planned = Self::of(objects, &options.choices)?;
+        if keeps {
+            planned.keep();
+        }
         survey_all(source, namespace, objects, options, &mut planned).await;
         Ok(planned)
     }
@@ -50,6 +55,11 @@ impl PlannedImages {
             }),
             None => Ok(Self(plan.images)),
         }
+    }
+
+    /// Takes what is built along as well, to fall back on.
+    pub(crate) fn keep(&mut self) {
+        self.0.iter_mut().for_each(PlannedImage::keep);
     }
 
     /// The image of this plan that is called the same, whatever its tag leads to.
