@@ -26,9 +26,31 @@ pub struct PlannedImage {
     pub problem: Option<String>,
     /// What the user should know about the decision.
     pub note: Option<String>,
+    /// Whether its bytes are taken along although the target builds it: there is nothing else to fall back on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
 }
 
 impl PlannedImage {
+    /// Whether its bytes are taken along.
+    pub fn is_taken(&self) -> bool {
+        self.decision == Decision::Copy || self.kept
+    }
+
+    /// Takes the bytes along of what the target is to build, unless that was chosen: they are all that is left when the
+    /// build fails.
+    pub fn keep(&mut self) {
+        let is_built = self.decision == Decision::Rebuild && self.image.internal.is_some();
+        if is_built && self.chosen.is_none() && self.problem.is_none() {
+            self.kept = true;
+            let kept = "its bytes are kept in the chart, in case it cannot be built any more";
+            self.note = Some(match self.note.take() {
+                Some(note) => format!("{note}; {kept}"),
+                None => kept.to_owned(),
+            });
+        }
+    }
+
     /// Its name, without the digest where a tag tells which image is meant.
     pub fn called(&self) -> String {
         let tagged = self.image.reference.as_ref().and_then(ImageReference::tag);
@@ -92,6 +114,7 @@ impl ImagePlan {
                 image,
                 decision,
                 chosen,
+                kept: false,
             });
         }
         images.sort_by(|a, b| a.image.name.cmp(&b.image.name));

@@ -60,6 +60,8 @@ pub(crate) struct Role<'a> {
     /// The images as the plan has shown them, where an import of the chart follows at once: none may be missing then,
     /// nor be another one.
     pub(crate) planned: Option<&'a PlannedImages>,
+    /// Whether images that the target builds are taken along as well, since nothing else is left of them until it has.
+    pub(crate) keeps_built: bool,
     /// Where the images go next.
     pub(crate) onward: Option<Onward<'a>>,
 }
@@ -98,6 +100,7 @@ pub async fn export(
         at: At::Source,
         stay_quiesced: false,
         planned: None,
+        keeps_built: false,
         onward: None,
     };
     export_as(run, source, namespace, options, form, role).await

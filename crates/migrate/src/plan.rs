@@ -37,8 +37,8 @@ pub async fn plan_export(
     options: &ExportOptions,
 ) -> Result<ExportPlan, MigrateError> {
     let project = Project::read(source, namespace, options.selector.as_ref()).await?;
-    let images =
-        PlannedImages::look(source, namespace, &project.with_images(), &options.images).await?;
+    let objects = project.with_images();
+    let images = PlannedImages::look(source, namespace, &objects, &options.images, false).await?;
     let inventory = project.application;
     let (mut volumes, mut volumes_without_data) = (Vec::new(), Vec::new());
     for claim in inventory

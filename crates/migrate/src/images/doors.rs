@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use openshifter_cluster::Cluster;
 use openshifter_images::{
-    ClusterRegistry, Decision, ImagesError, Inventory, Platforms, Registry, Survey, Wanted,
+    ClusterRegistry, ImagesError, Inventory, Platforms, Registry, Survey, Wanted,
 };
 use openshifter_objects::Object;
 
@@ -35,7 +35,7 @@ pub(super) async fn survey_all(
     let mut doors = Doors::new(source, namespace, objects, options, exposed.clone());
     let (mut found, mut trouble) = (Vec::new(), Vec::new());
     for one in &mut planned.0 {
-        if one.decision != Decision::Copy || one.problem.is_some() {
+        if !one.is_taken() || one.problem.is_some() {
             continue;
         }
         let image = &one.image;
@@ -54,7 +54,13 @@ pub(super) async fn survey_all(
                 found.push((one.image.name.clone(), survey));
             }
             Err(error) => {
-                one.problem = Some(error.to_string());
+                one.problem = Some(match one.kept {
+                    true => format!(
+                        "it cannot be kept in case its build fails: {error}; `--images 'rebuild {}'` goes on without",
+                        one.image.name
+                    ),
+                    false => error.to_string(),
+                });
                 trouble.push((one.image.name.clone(), error));
             }
         }

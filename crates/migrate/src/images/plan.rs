@@ -19,6 +19,7 @@ pub struct PlannedImages(pub Vec<PlannedImage>);
 
 impl PlannedImages {
     /// Decides what becomes of each image, and looks whether what is to be copied can be had: what cannot has a problem.
+    /// With `keeps`, what is built is copied as well.
     ///
     /// # Errors
     /// When a choice says nothing that can be done, or fits no image.
@@ -27,8 +28,12 @@ impl PlannedImages {
         namespace: &str,
         objects: &[Object],
         options: &ImageOptions,
+        keeps: bool,
     ) -> Result<Self, MigrateError> {
         let mut planned = Self::of(objects, &options.choices)?;
+        if keeps {
+            planned.keep();
+        }
         survey_all(source, namespace, objects, options, &mut planned).await;
         elsewhere::tell_digests(source, &mut planned).await;
         for held in held_back(objects, namespace) {
@@ -61,6 +66,11 @@ impl PlannedImages {
             }),
             None => Ok(Self(plan.images)),
         }
+    }
+
+    /// Takes what is built along as well, to fall back on.
+    pub(crate) fn keep(&mut self) {
+        self.0.iter_mut().for_each(PlannedImage::keep);
     }
 
     /// The image of this plan that is called the same, whatever its tag leads to.

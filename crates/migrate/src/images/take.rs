@@ -54,7 +54,10 @@ pub(crate) async fn look(
     let needed = shown.is_some() || options.required;
     let straight = role.onward.is_some_and(|onward| onward.straight);
     let mut planned = PlannedImages::of(objects, &options.choices)?;
-    if planned.0.iter().any(|one| one.decision == Decision::Copy) {
+    if role.keeps_built {
+        planned.keep();
+    }
+    if planned.0.iter().any(PlannedImage::is_taken) {
         run.progress.stage("looking at the images");
     }
     let looked = survey_all(source, namespace, objects, options, &mut planned).await;
@@ -67,7 +70,7 @@ pub(crate) async fn look(
         let name = &one.image.name;
         let at = trouble.iter().position(|(of, _)| of == name);
         let error = at.map(|at| trouble.swap_remove(at).1);
-        let copied = one.decision == Decision::Copy;
+        let copied = one.is_taken();
         let unreadable = matches!(one.image.origin, Origin::Unreachable { .. });
         // What moved is not what anybody agreed to, and what is there for other platforms only not what was asked for.
         let other = matches!(

@@ -280,16 +280,26 @@ fn is_renewed(events: &[Event], config: &ObjectKey) -> bool {
     for event in events {
         match event {
             Event::Creating { key, .. } if key == config => renewed = true,
-            Event::Changing { key, before, .. } if key == config => was = Some(content(before)),
-            // Only what follows its former content: that its triggers were given back is no other recipe.
+            Event::Changing { key, before, .. } if key == config => {
+                was = Some(recipe(&content(before)));
+            }
             Event::Changed { key, content, .. } if key == config => {
-                renewed |= was.take().is_some_and(|was| was != *content);
+                renewed |= was.take().is_some_and(|was| was != recipe(content));
             }
             Event::Built { key } if key == config => renewed = false,
             _ => {}
         }
     }
     renewed
+}
+
+/// What an image is made by: what starts a build is no part of it, and held back for a time.
+fn recipe(content: &Value) -> Value {
+    let mut recipe = content.clone();
+    if let Some(spec) = recipe.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("triggers");
+    }
+    recipe
 }
 
 /// Whether it was decided that a tag has an image which no build of ours makes.
@@ -436,7 +446,7 @@ mod tests {
         let config = |branch: &str| {
             Object::from_value(
                 json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig",
-                "metadata": {"name": "web"}, "spec": {"source": {"git": {"ref": branch}}}}),
+                "metadata": {"name": "web"}, "spec": {"source": {"git": {"ref": branch}}, "triggers": [{"type": "ConfigChange"}]}}),
             )
             .unwrap()
         };
@@ -459,12 +469,19 @@ mod tests {
         };
         assert!(!is_renewed(&changed("v1"), &key));
         assert!(is_renewed(&changed("v2"), &key));
+        // Triggers that are held back are no other recipe.
+        let [changing, _] = changed("v1");
+        let mut held = config("v1");
+        hold(&mut held);
+        let held = Event::Changed {
+            at,
+            key: key.clone(),
+            resource_version: String::new(),
+            content: content(&held),
+        };
+        assert!(!is_renewed(&[changing, held], &key));
         let built = Event::Built { key: key.clone() };
-        let [_, given_back] = changed("triggers");
-        let events: Vec<Event> = changed("v2")
-            .into_iter()
-            .chain([built, given_back])
-            .collect();
+        let events: Vec<Event> = changed("v2").into_iter().chain([built]).collect();
         assert!(!is_renewed(&events, &key));
     }
 

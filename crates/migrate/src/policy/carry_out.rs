@@ -162,9 +162,17 @@ impl Work<'_> {
                     )));
                 }
                 let deletes = self.deletes()?;
+                let images = &chart.manifest().images;
+                let kept = images
+                    .iter()
+                    .any(|image| image.decision == "rebuild" && image.included);
                 state.restore = Some(format!(
-                    "{} brings the application back",
-                    self.restore_command(chart.dir())
+                    "{} brings the application back{}",
+                    self.restore_command(chart.dir()),
+                    match kept {
+                        true => ", with `--images copy` where its images cannot be built any more",
+                        false => "",
+                    }
                 ));
                 let event = Event::ChartKept {
                     at: At::Source,
@@ -263,6 +271,7 @@ impl Work<'_> {
             at: At::Source,
             stay_quiesced: options.policy == Policy::Move,
             planned: Some(&self.plan.images),
+            keeps_built: self.plan.in_place,
             onward: self.onward(),
         };
         let exported = match export_as(
@@ -393,6 +402,7 @@ impl Work<'_> {
             at: At::Target,
             stay_quiesced: true,
             planned: None,
+            keeps_built: false,
             onward: None,
         };
         match export_as(

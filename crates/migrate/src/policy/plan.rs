@@ -120,7 +120,8 @@ pub async fn plan_policy(
     let images = match Project::read(source, source_namespace, selector).await {
         Ok(project) => {
             let objects = project.with_images();
-            PlannedImages::look(source, source_namespace, &objects, &options.export.images).await?
+            let images = &options.export.images;
+            PlannedImages::look(source, source_namespace, &objects, images, in_place).await?
         }
         // The export says so, with a report.
         Err(error) => {

@@ -403,3 +403,61 @@ fn a_dockerfile_starts_from_the_image_of_its_own_project() {
     );
     is_clean(&[&shop, &live]);
 }
+
+#[test]
+fn a_move_in_place_keeps_the_image_of_what_cannot_be_built_any_more() {
+    let world = World::small();
+    let shop = world.minishift.project("shop");
+    let tool = Tool::with_projects(&world, "shop", "shop");
+    let git = GitServer::start();
+    commit(&git, "web", &world.path("tree"), "what ran");
+    shop.create(&[
+        stream("web"),
+        build_config(&from_git(&git, "web")),
+        deployment_config(),
+    ]);
+    assert_eq!(running(&shop, "web").1, "what ran");
+    let digest = tagged(&shop).expect("it is built");
+    let migrate = [
+        "migrate",
+        "--from",
+        "minishift",
+        "--to",
+        "minishift",
+        "--policy",
+        "move",
+    ];
+    // Without a way to its registry nothing is deleted, unless that is wanted.
+    let refused = tool.run(&[&migrate[..], &["--yes"]].concat());
+    assert_eq!(refused.status, Some(3), "{refused:?}");
+    names(&refused.stderr, "it cannot be kept in case its build fails");
+    names(&refused.stderr, "`--images 'rebuild shop/web:latest'`");
+    assert_eq!(tagged(&shop).as_ref(), Some(&digest));
+
+    let_forward(&world.minishift);
+    let plan = tool.run(&[&migrate[..], &["--dry-run"]].concat()).ok();
+    names(&plan.stdout, "its bytes are kept in the chart");
+    git.forget("web");
+    let failed = tool.run(&[&migrate[..], &["--yes"]].concat());
+    assert_eq!(failed.status, Some(4), "{failed:?}");
+    assert_eq!(tagged(&shop), None);
+    let told = format!("{}{}", failed.stdout, failed.stderr);
+    names(
+        &told,
+        "with `--images copy` where its images cannot be built",
+    );
+    let command = told
+        .split("openshifter import ")
+        .nth(1)
+        .and_then(|rest| rest.split(" brings").next())
+        .expect("it says how to bring it back");
+    let words: Vec<&str> = ["import"]
+        .into_iter()
+        .chain(command.split_whitespace())
+        .chain(["--images", "copy"])
+        .collect();
+    tool.run(&words).ok();
+    assert_eq!(tagged(&shop), Some(digest));
+    assert_eq!(running(&shop, "web").1, "what ran");
+    is_clean(&[&shop]);
+}
