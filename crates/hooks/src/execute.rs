@@ -17,7 +17,7 @@ use crate::say::{Event, Log};
 use crate::script::Presence;
 use crate::shell::Wish;
 use crate::supervise::Signals;
-use crate::user::ContainerUser;
+use crate::user::{ContainerUser, Identity};
 use crate::{
     assemble, check, clock, file, help, permissions, program, say, script, shell, supervise,
 };
@@ -281,13 +281,12 @@ impl Runner {
             return Some(path);
         };
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        user.apply(
-            &mut self.environ,
-            uid.as_raw(),
-            gid.as_raw(),
-            Path::new("/etc/passwd"),
-        );
-        None
+        let identity = Identity {
+            uid: uid.as_raw(),
+            gid: gid.as_raw(),
+            passwd: Path::new("/etc/passwd"),
+        };
+        (!user.apply(&mut self.environ, identity)).then_some(path)
     }
 
     fn hook(&mut self, hook: &Hook) -> Result<(), Error> {

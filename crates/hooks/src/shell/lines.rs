@@ -109,6 +109,11 @@ builtin trap '__oi_file=; builtin exit 131' QUIT
 builtin trap '__oi_file=; builtin exit 143' TERM
 "#;
 
+/// A wrapper that is pointed at no file would hide the entries that there are.
+const WRAPPER: &str = r#"
+[[ -z ${NSS_WRAPPER_PASSWD-} || -s $NSS_WRAPPER_PASSWD ]] || builtin unset NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
+"#;
+
 /// A failing passwd script is no reason to stop: its folder may be read-only.
 const USER: &str = r#"
 builtin . "${__oi[2]}" || :
@@ -339,6 +344,7 @@ impl Lines {
         );
         put(USER, self.user && self.lock.is_none() && !self.quiet);
         put(USER_QUIET, self.user && self.lock.is_none() && self.quiet);
+        put(WRAPPER, self.user);
         put(MARK, self.mark);
         put(FAIL_FAST, true);
         put(BANNER, self.file && !self.quiet);

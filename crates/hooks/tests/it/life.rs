@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use openshifter_testing::{Terminal, until};
 
 use crate::image::{Image, Runner};
-use crate::oracle::CONTAINER_USER;
+use crate::oracle::{CONTAINER_USER, nodejs_user};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -56,8 +56,14 @@ fn an_arbitrary_user_has_a_name() {
 
 #[test]
 fn probes_at_the_same_time_all_know_who_they_are() {
+    for script in [CONTAINER_USER.to_owned(), nodejs_user()] {
+        probes_know_who_they_are(&script);
+    }
+}
+
+fn probes_know_who_they_are(script: &str) {
     let image = Image::new();
-    image.file("app/etc/generate_container_user", CONTAINER_USER);
+    image.file("app/etc/generate_container_user", script);
     let body = "set -e\ntest -n \"$LD_PRELOAD\"\ngrep -q \"^default:x:$UID:0:\" \"$NSS_WRAPPER_PASSWD\"\ngrep -q ^builder: \"$NSS_WRAPPER_PASSWD\"";
     image.hook("ready", body);
     // An earlier uid's entry: all of them find that it has to be made anew.

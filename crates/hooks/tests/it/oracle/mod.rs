@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::image::{Image, Runner};
 use crate::seen::Seen;
 
-pub(crate) use places::CONTAINER_USER;
+pub(crate) use places::{CONTAINER_USER, nodejs_user};
 
 /// What is wrong with the original, and mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
