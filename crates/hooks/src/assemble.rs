@@ -2,10 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::FileType;
 
 use crate::error::Error;
+use crate::file;
 
 /// Put into an uploaded source that held nothing but `.s2i`: builders move its content with `mv /tmp/src/*`, which fails
 /// on nothing. No dot at its beginning, since some of them pass over such names.
@@ -14,7 +18,7 @@ const PLACEHOLDER: &str = "s2i-empty-source";
 /// Where the hooks are before `take`: in the upload where that has any, else in the source folder.
 pub(crate) fn folder(upload: &Path, source: &Path) -> PathBuf {
     let uploaded = upload.join(".s2i");
-    if uploaded.is_dir() {
+    if file::is_folder(&uploaded) {
         uploaded
     } else {
         source.join(".s2i")
@@ -25,7 +29,7 @@ pub(crate) fn folder(upload: &Path, source: &Path) -> PathBuf {
 /// was deleted from the source must not run again.
 pub(crate) fn take(upload: &Path, source: &Path) -> Result<(), Error> {
     let (from, to) = (upload.join(".s2i"), source.join(".s2i"));
-    if !from.is_dir() {
+    if !file::is_folder(&from) {
         return Ok(());
     }
     let failed = |what, path: &Path| {
@@ -62,11 +66,13 @@ pub(crate) fn clear(upload: &Path, source: &Path) {
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
+    if !file::kind(&file::lstat(path)?).is_dir() {
+        return fs::remove_file(path);
     }
+    for entry in fs::read_dir(path)? {
+        remove(&entry?.path())?;
+    }
+    fs::remove_dir(path)
 }
 
 /// Renames, or copies and removes where the two are on different file systems.
@@ -74,34 +80,37 @@ fn move_tree(from: &Path, to: &Path) -> io::Result<()> {
     match fs::rename(from, to) {
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
             copy_tree(from, to)?;
-            fs::remove_dir_all(from)
+            remove(from)
         }
         other => other,
     }
 }
 
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
-    let metadata = fs::symlink_metadata(from)?;
-    if metadata.is_symlink() {
-        return symlink(fs::read_link(from)?, to);
-    }
-    if !metadata.is_dir() {
-        // Permissions included.
-        fs::copy(from, to)?;
-        return fs::File::open(to)?.set_modified(metadata.modified()?);
+    let stat = file::lstat(from)?;
+    let mode = fs::Permissions::from_mode(file::mode(&stat));
+    match file::kind(&stat) {
+        FileType::Symlink => return symlink(fs::read_link(from)?, to),
+        FileType::Directory => {}
+        _ => {
+            let mut copy = fs::File::create_new(to)?;
+            io::copy(&mut fs::File::open(from)?, &mut copy)?;
+            copy.set_permissions(mode)?;
+            // As `mv` leaves them; a time before 1970 is nobody's.
+            let since = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or_default());
+            return copy.set_modified(SystemTime::UNIX_EPOCH + since);
+        }
     }
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         copy_tree(&entry.path(), &to.join(entry.file_name()))?;
     }
-    fs::set_permissions(to, metadata.permissions())
+    fs::set_permissions(to, mode)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     fn tree(root: &Path, files: &[&str]) {

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::say;
+use crate::{file, say};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,9 +117,9 @@ pub fn check(root: &Path) -> Vec<Finding> {
     entry_points(&s2i, hooks, &mut findings);
     let old = root.join(".openshift/action_hooks");
     // A conversion leaves V2's hooks for reference, and says in CONVERSION.md where each of them went.
-    let converted = s2i.join("openshifter.json").is_file();
+    let converted = file::is_file(&s2i.join("openshifter.json"));
     for path in sorted(&old).into_iter().filter(|_| !converted) {
-        if path.is_file()
+        if file::is_file(&path)
             && !s2i
                 .join("action_hooks")
                 .join(path.file_name().unwrap_or_default())
@@ -197,7 +197,7 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
 
 /// The command: prints the findings; 1 when one is an error, 2 when there is nothing to check.
 pub(crate) fn command(folder: &Path, json: bool) -> ExitCode {
-    if !folder.is_dir() {
+    if !file::is_folder(folder) {
         say::error(&format!("{} is no folder", folder.display()));
         return ExitCode::from(2);
     }

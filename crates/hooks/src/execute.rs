@@ -17,8 +17,10 @@ use crate::say::{Event, Log};
 use crate::script::Presence;
 use crate::shell::Wish;
 use crate::supervise::Signals;
-use crate::user::ContainerUser;
-use crate::{assemble, check, clock, help, permissions, program, say, script, shell, supervise};
+use crate::user::{ContainerUser, Identity};
+use crate::{
+    assemble, check, clock, file, help, permissions, program, say, script, shell, supervise,
+};
 
 /// Runs the program whose words these are, `argv[0]` first, and returns its exit status, unless the process becomes
 /// another program. The words may begin with `image`, as in `openshifter image run` and `powershift image run`.
@@ -82,9 +84,13 @@ impl Runner {
         if let Some(resume) = &invocation.resume {
             environ.drop_functions(&resume.functions);
         }
-        let layout = Layout::of(&environ, Path::exists);
+        let layout = Layout::of(&environ, file::exists);
         let pwd = environ.get("PWD").map(OsStr::to_owned);
         layout.export(&mut environ);
+        // Where bash has been, it has said where this is, by whatever name the file has given to the source folder.
+        if invocation.resume.is_none() || pwd.is_none() {
+            environ.set("PWD", &layout.source);
+        }
         // As a shell that takes over leaves it.
         let level = environ.level();
         environ.set(SHELL_LEVEL, level.to_string());
@@ -131,7 +137,7 @@ impl Runner {
                 if let Some(Step::Environment(Environment {
                     file: Some(file), ..
                 })) = steps.get(done)
-                    && file.is_file()
+                    && file::is_file(file)
                 {
                     let status = resume.failed;
                     self.event("environment", file, resume.began, Some(status.unwrap_or(0)));
@@ -222,7 +228,10 @@ impl Runner {
         let began = clock::now_micros();
         let mark = (step.once && !done).then(|| clock::as_date(began));
         let user = step.user.as_deref().and_then(|path| self.user(path));
-        let file = step.file.as_deref().filter(|file| !done && file.is_file());
+        let file = step
+            .file
+            .as_deref()
+            .filter(|file| !done && file::is_file(file));
         let bash_env = step.bash_env && self.environ.get("BASH_ENV").is_some();
         if user.is_none() && file.is_none() && !bash_env {
             if let Some(mark) = mark {
@@ -242,6 +251,7 @@ impl Runner {
             file,
             quiet: step.quiet,
             mark: mark.as_deref(),
+            bash_env: step.bash_env,
             parameters: &step.parameters,
             command,
         };
@@ -262,7 +272,7 @@ impl Runner {
     fn user<'a>(&mut self, path: &'a Path) -> Option<&'a Path> {
         let content = match std::fs::read(path) {
             Ok(content) => content,
-            Err(_) => return path.is_file().then_some(path),
+            Err(_) => return file::is_file(path).then_some(path),
         };
         let understood = std::str::from_utf8(&content)
             .ok()
@@ -271,13 +281,12 @@ impl Runner {
             return Some(path);
         };
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        user.apply(
-            &mut self.environ,
-            uid.as_raw(),
-            gid.as_raw(),
-            Path::new("/etc/passwd"),
-        );
-        None
+        let identity = Identity {
+            uid: uid.as_raw(),
+            gid: gid.as_raw(),
+            passwd: Path::new("/etc/passwd"),
+        };
+        (!user.apply(&mut self.environ, identity)).then_some(path)
     }
 
     fn hook(&mut self, hook: &Hook) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::environ::Environ;
-use crate::program;
+use crate::{file, program};
 
 /// Leftovers of package managers, editors and configuration managers.
 const IGNORED: [&[u8]; 7] = [
@@ -38,7 +38,7 @@ pub(crate) fn list(folder: &Path) -> Vec<PathBuf> {
             let name = path.file_name().map_or(&b""[..], OsStrExt::as_bytes);
             let allowed = allow.as_ref().is_none_or(|allow| allow.contains(name));
             let denied = deny.as_ref().is_some_and(|deny| deny.contains(name));
-            is_job_name(name) && allowed && !denied && path.is_file() && !is_readme(path, name)
+            is_job_name(name) && allowed && !denied && file::is_file(path) && !is_readme(path, name)
         })
         .collect();
     jobs.sort();

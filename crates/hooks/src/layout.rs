@@ -2,11 +2,11 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::environ::{APPLICATION_PATH, Environ, SCRIPTS_PATH, SOURCE_PATH};
 use crate::error::Error;
+use crate::file;
 
 const SCRIPTS: &str = "/usr/libexec/s2i";
 const APPLICATION: &str = "/opt/app-root";
@@ -55,12 +55,11 @@ impl Layout {
         }
     }
 
-    /// Exports the three paths, and the working directory as a shell does.
+    /// Exports the three paths.
     pub(crate) fn export(&self, environ: &mut Environ) {
         environ.set(SCRIPTS_PATH, &self.scripts);
         environ.set(APPLICATION_PATH, &self.application);
         environ.set(SOURCE_PATH, &self.source);
-        environ.set("PWD", &self.source);
     }
 
     pub(crate) fn hooks(&self) -> PathBuf {
@@ -125,10 +124,7 @@ fn is_plain(pwd: &OsStr) -> bool {
 }
 
 fn is_here(path: &Path) -> bool {
-    match (std::fs::metadata(path), std::fs::metadata(".")) {
-        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
-        _ => false,
-    }
+    file::same(path, Path::new("."))
 }
 
 fn discover(environ: &Environ, has: impl Fn(&Path) -> bool) -> PathBuf {

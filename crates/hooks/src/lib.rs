@@ -21,6 +21,7 @@ mod environ;
 mod error;
 mod execute;
 mod family;
+mod file;
 mod help;
 mod init;
 mod jobs;

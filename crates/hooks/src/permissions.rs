@@ -1,26 +1,29 @@
 //! `fix-permissions` for images whose builder has none: what was built must be usable for group 0, whatever uid comes.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
+
+use crate::file;
 
 /// Gives a tree to group 0, which may then do what the owner may. What belongs to others is passed over, as in the
 /// builders' own script; links are not followed.
 pub(crate) fn fix(path: &Path) {
-    let Ok(metadata) = fs::symlink_metadata(path) else {
+    let Ok(stat) = file::lstat(path) else {
         return;
     };
-    if metadata.is_symlink() {
+    let (kind, now) = (file::kind(&stat), file::mode(&stat));
+    if kind.is_symlink() {
         return;
     }
-    if metadata.gid() != 0 {
+    if stat.st_gid != 0 {
         let _ = chown(path, None, Some(0));
     }
-    let wanted = mode(metadata.mode() & 0o7777, metadata.is_dir());
-    if wanted != metadata.mode() & 0o7777 {
+    let wanted = mode(now, kind.is_dir());
+    if wanted != now {
         let _ = fs::set_permissions(path, fs::Permissions::from_mode(wanted));
     }
-    if metadata.is_dir() {
+    if kind.is_dir() {
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
             fix(&entry.path());
         }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use crate::environ::{Environ, SHELL_LEVEL};
 use crate::error::Error;
+use crate::file;
 use crate::script::{self, Start};
 
 /// Where bash is, if anywhere: where the original looked first.
@@ -31,7 +32,7 @@ pub(crate) fn find(word: &OsStr, environ: &Environ) -> Result<PathBuf, Error> {
     for folder in path.as_bytes().split(|byte| *byte == b':') {
         let folder = if folder.is_empty() { b"." } else { folder };
         let file = Path::new(OsStr::from_bytes(folder)).join(word);
-        if !file.is_file() {
+        if !file::is_file(&file) {
             continue;
         }
         if script::is_executable(&file) {
@@ -61,7 +62,7 @@ pub(crate) fn command(
     words: &[OsString],
     environ: &Environ,
 ) -> Result<Command, Error> {
-    if file.is_dir() {
+    if file::is_folder(file) {
         return Err(Error::CannotRun {
             program: file.display().to_string(),
             source: io::ErrorKind::IsADirectory.into(),

@@ -4,9 +4,11 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, CWD};
+use rustix::fs::{Access, AtFlags, CWD, FileType};
+use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::file;
 
 /// What there is under a hook's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,22 +23,30 @@ pub(crate) enum Presence {
 
 /// Looks at a hook, following links.
 pub(crate) fn presence(path: &Path) -> Presence {
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {
+    match file::stat(path).map(|stat| file::kind(&stat)) {
+        Ok(FileType::RegularFile) => {
             if is_executable(path) {
                 Presence::Executable
             } else {
                 Presence::NotExecutable
             }
         }
-        Ok(metadata) if metadata.is_dir() && is_executable(path) => Presence::Folder,
+        Ok(FileType::Directory) if is_executable(path) => Presence::Folder,
         _ => Presence::Absent,
     }
 }
 
 /// By the rights of the effective user, as a shell's `-x`.
 pub(crate) fn is_executable(path: &Path) -> bool {
-    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok()
+    match rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS) {
+        Ok(()) => true,
+        // Container engines that do not know the call refuse it so. The older one asks by the rights of the real user, who
+        // is the same one unless somebody has made this program a setuid one.
+        Err(Errno::PERM | Errno::NOSYS) => {
+            rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::empty()).is_ok()
+        }
+        Err(_) => false,
+    }
 }
 
 /// Refuses a hook that is there and cannot be run: before anything else has run.

@@ -7,23 +7,27 @@ mod plain;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{Seek as _, Write as _};
+use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, MemfdFlags};
-use rustix::io::FdFlags;
+use rustix::io::{Errno, FdFlags};
 use rustix::process::Pid;
 
 use crate::args::{Invocation, Resume, resume_words};
 use crate::environ::Environ;
 use crate::error::Error;
 use crate::plan::Become;
-use crate::{program, say};
+use crate::{clock, file, program, say};
 use lines::{Direct, Lines};
+
+/// How long another probe may take to make the passwd entry.
+const LOCK: Duration = Duration::from_secs(10);
 
 /// What bash is wanted for.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +40,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) quiet: bool,
     /// Set once the passwd entry is made.
     pub(crate) mark: Option<&'a str>,
+    /// `BASH_ENV` is to be sourced; otherwise that has been done.
+    pub(crate) bash_env: bool,
     /// What the sourced files see as `$1` and so on.
     pub(crate) parameters: &'a [OsString],
     /// Bash may become this itself, without a second start of the runner, where the environment needs nothing more.
@@ -59,13 +65,9 @@ pub(crate) fn become_bash(
     let lock = wish.container_user.and_then(|path| lock(path, &mut open));
     let readable = wish.file.map(|file| readable(file, &mut open));
     let text = |path: Option<&Path>| path.map(OsString::from).unwrap_or_default();
-    let (path, number, plain) = match readable {
-        Some(Ok(file)) => (file.path.into_os_string(), file.number, file.plain),
-        Some(Err(error)) => return error,
-        None => (OsString::new(), None, None),
-    };
+    let readable = readable.unwrap_or_default();
     let first_process = rustix::process::getpid() == Pid::INIT;
-    let plain = plain.is_some_and(|plain| {
+    let plain = readable.plain.as_ref().is_some_and(|plain| {
         // Where the command was found before, it still is.
         let finds = wish.command.is_none() || !plain.sets_path;
         finds && wish.container_user.is_none() && !first_process && environ.leaves_bash_alone()
@@ -76,17 +78,25 @@ pub(crate) fn become_bash(
     let watched = wish.file.is_some() && !plain;
     let failed = (watched && invocation.options.json).then(|| words.len() - 2);
     let traps = (watched && wish.command.is_none()).then(|| words.len() - 1);
-    let memory = traps.and_then(|_| memory(&mut open));
+    let memory = traps
+        .and_then(|_| memory("traps"))
+        .and_then(|memory| keep_open(memory, &mut open));
     words.extend(invocation.words.iter().cloned());
+    let bash_env = environ.get("BASH_ENV").filter(|_| !wish.bash_env);
     let lines = Lines {
         first_process,
         quiet: wish.quiet,
         user: wish.container_user.is_some(),
+        lock,
+        bash_env: bash_env.is_some(),
         mark: wish.mark.is_some(),
         file: wish.file.is_some(),
+        open: readable.number,
+        copy: readable.copy,
+        redirects: readable.redirects,
         failed,
         traps,
-        memory: memory.is_some(),
+        memory,
         direct: match wish.command {
             Some(Become::Command(_)) => Some(Direct::Parameters),
             Some(Become::Shell) => Some(Direct::Shell),
@@ -94,7 +104,6 @@ pub(crate) fn become_bash(
         },
         plain: plain.then_some(words.len()),
     };
-    let as_text = |number: Option<i32>| number.map(|fd| fd.to_string()).unwrap_or_default();
     let mut command = Command::new(&bash);
     command
         .args(lines.options())
@@ -103,13 +112,11 @@ pub(crate) fn become_bash(
         .arg(own)
         .arg(&invocation.program[0])
         .arg(text(wish.container_user))
-        .arg(as_text(lock))
         .arg(text(wish.file))
-        .arg(path)
-        .arg(as_text(number))
+        .arg(readable.path)
         .arg(wish.mark.unwrap_or_default())
-        .arg(as_text(memory))
         .arg(memory.map(by_number).unwrap_or_default())
+        .arg(bash_env.unwrap_or_default())
         .arg(words.len().to_string())
         .args(words)
         .args(wish.parameters);
@@ -119,6 +126,9 @@ pub(crate) fn become_bash(
         program::give(&mut command, &environ);
     } else {
         program::give(&mut command, environ);
+    }
+    if bash_env.is_some() {
+        command.env_remove("BASH_ENV");
     }
     let source = command.exec();
     Error::CannotRun {
@@ -154,12 +164,8 @@ pub(crate) fn become_traps(traps: &OsStr, end: &Error, environ: &Environ) -> Err
 /// open descriptor is the way.
 fn own_path(open: &mut Vec<OwnedFd>) -> PathBuf {
     let link = Path::new("/proc/self/exe");
-    let same = |path: &Path| match (fs::metadata(path), fs::metadata(link)) {
-        (Ok(one), Ok(other)) => one.dev() == other.dev() && one.ino() == other.ino(),
-        _ => false,
-    };
     match fs::read_link(link) {
-        Ok(path) if same(&path) => path,
+        Ok(path) if file::same(&path, link) => path,
         Ok(path) => match File::open(link).map(|file| keep_open(file.into(), open)) {
             Ok(Some(number)) => by_number(number),
             _ => path,
@@ -172,11 +178,16 @@ fn own_path(open: &mut Vec<OwnedFd>) -> PathBuf {
     }
 }
 
+#[derive(Default)]
 struct Readable {
     path: PathBuf,
     number: Option<i32>,
+    /// The path is that of a copy, to be removed.
+    copy: bool,
     /// Where it does nothing but set variables.
     plain: Option<Plain>,
+    /// It says `exec`, by which a shell's own descriptors are redirected.
+    redirects: bool,
 }
 
 struct Plain {
@@ -185,50 +196,82 @@ struct Plain {
 
 /// The file to source. One with Windows line ends is given to bash without the carriage returns, which would otherwise
 /// end up in the values.
-fn readable(file: &Path, open: &mut Vec<OwnedFd>) -> Result<Readable, Error> {
-    let as_it_is = |plain| Readable {
+fn readable(file: &Path, open: &mut Vec<OwnedFd>) -> Readable {
+    let as_it_is = Readable {
         path: file.to_owned(),
-        number: None,
-        plain,
+        ..Readable::default()
     };
     // Bash says itself what is wrong with a file that cannot be read.
     let Ok(content) = fs::read(file) else {
-        return Ok(as_it_is(None));
+        return as_it_is;
     };
+    let redirects = content.windows(4).any(|word| word == b"exec");
     let Some(clean) = without_carriage_returns(&content) else {
-        return Ok(as_it_is(plain::names(&content).map(|names| Plain {
-            sets_path: names.contains(&b"PATH".as_slice()),
-        })));
+        return Readable {
+            plain: plain::names(&content).map(|names| Plain {
+                sets_path: names.contains(&b"PATH".as_slice()),
+            }),
+            redirects,
+            ..as_it_is
+        };
+    };
+    let written = |mut file: File| file.write_all(&clean).is_ok().then_some(file);
+    let memory = memory("env").and_then(|memory| written(memory.into()));
+    let readable = if let Some(number) = memory.and_then(|memory| keep_open(memory.into(), open)) {
+        Readable {
+            path: by_number(number),
+            number: Some(number),
+            redirects,
+            ..as_it_is
+        }
+    } else if let Some(path) = copy(&clean) {
+        Readable {
+            path,
+            copy: true,
+            redirects,
+            ..as_it_is
+        }
+    } else {
+        say::warning(&format!(
+            "Script {} has Windows line ends (CRLF), which become part of its values: there is no place for a copy without them.",
+            file.display()
+        ));
+        return Readable {
+            redirects,
+            ..as_it_is
+        };
     };
     say::warning(&format!(
         "Script {} has Windows line ends (CRLF); they are left out.",
         file.display()
     ));
-    let failed = |source: std::io::Error| Error::File {
-        what: "convert",
-        path: file.to_owned(),
-        source,
-    };
-    let memory = rustix::fs::memfd_create("env", MemfdFlags::CLOEXEC)
-        .map_err(|errno| failed(errno.into()))?;
-    let mut memory = File::from(memory);
-    memory
-        .write_all(&clean)
-        .and_then(|()| memory.rewind())
-        .map_err(failed)?;
-    let number = keep_open(memory.into(), open);
-    Ok(Readable {
-        path: number.map_or_else(|| file.to_owned(), by_number),
-        number,
-        plain: None,
+    readable
+}
+
+/// Writes a file that nobody else can have put there, wherever one can be written.
+fn copy(content: &[u8]) -> Option<PathBuf> {
+    let folders = std::env::var_os("TMPDIR").map(PathBuf::from).into_iter();
+    let folders = folders.chain(["/tmp", "/dev/shm", "/var/tmp"].map(PathBuf::from));
+    let name = format!("env.{}.{}", std::process::id(), clock::now_micros());
+    folders.map(|folder| folder.join(&name)).find_map(|path| {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .ok()?;
+        if file.write_all(content).is_ok() {
+            return Some(path);
+        }
+        let _ = fs::remove_file(&path);
+        None
     })
 }
 
-/// A file in memory, where the kernel has such.
-fn memory(open: &mut Vec<OwnedFd>) -> Option<i32> {
-    let memory = rustix::fs::memfd_create("traps", MemfdFlags::CLOEXEC).ok()?;
-    Path::new("/proc/self/fd").exists().then_some(())?;
-    keep_open(memory, open)
+/// A file in memory that can be opened by a path, where the kernel has such and there is a /proc.
+fn memory(name: &str) -> Option<OwnedFd> {
+    let memory = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC).ok()?;
+    file::exists(Path::new("/proc/self/fd")).then_some(memory)
 }
 
 fn by_number(number: i32) -> PathBuf {
@@ -248,15 +291,27 @@ pub(crate) fn without_carriage_returns(content: &[u8]) -> Option<Vec<u8>> {
     Some(clean)
 }
 
-/// One at a time writes the passwd entry. Locking the script itself needs nothing to be writable.
+/// One at a time writes the passwd entry. Locking the script itself needs nothing to be writable. Whoever keeps the lock
+/// for so long is no reason to wait any longer.
 fn lock(path: &Path, open: &mut Vec<OwnedFd>) -> Option<i32> {
     let file = File::open(path).ok()?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive).ok()?;
+    let began = Instant::now();
+    while let Err(errno) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        if errno != Errno::WOULDBLOCK || began.elapsed() > LOCK {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
     keep_open(file.into(), open)
 }
 
-/// Lets a descriptor survive the exec, and returns its number.
+/// Lets a descriptor survive the exec, and returns its number: one that no file counts on, if there is one. Scripts number
+/// theirs from 3.
 fn keep_open(fd: OwnedFd, open: &mut Vec<OwnedFd>) -> Option<i32> {
+    let fd = [230, 50, 10]
+        .into_iter()
+        .find_map(|least| rustix::io::fcntl_dupfd_cloexec(&fd, least).ok())
+        .unwrap_or(fd);
     rustix::io::fcntl_setfd(&fd, FdFlags::empty()).ok()?;
     let number = fd.as_raw_fd();
     open.push(fd);

@@ -4,13 +4,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::{Findings, script, sorted};
-use crate::jobs;
+use crate::{file, jobs};
 
 pub(super) fn check(s2i: &Path, findings: &mut Findings<'_>) {
     for root in [s2i.join("cron_jobs"), s2i.join("jobs")] {
         for category in sorted(&root) {
             let name = category.file_name().map_or(&b""[..], OsStrExt::as_bytes);
-            if category.is_file() {
+            if file::is_file(&category) {
                 if !name.starts_with(b".") && !name.starts_with(b"README") {
                     findings.warning(&category, None, "lies in no category, so it is never run; jobs are in folders as jobs/hourly/");
                 }
@@ -25,7 +25,7 @@ pub(super) fn check(s2i: &Path, findings: &mut Findings<'_>) {
                 let name = path.file_name().map_or(&b""[..], OsStrExt::as_bytes);
                 if listed.contains(&path) {
                     script::check(&path, script::Kind::Job, findings);
-                } else if path.is_file()
+                } else if file::is_file(&path)
                     && !jobs::is_job_name(name)
                     && !name.starts_with(b".")
                     && !name.starts_with(b"jobs.")

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::{Findings, script, sorted};
+use crate::file;
 
 const HOOKS: [&str; 9] = [
     "pre_build",
@@ -27,8 +28,8 @@ pub(super) fn check(folder: &Path, findings: &mut Findings<'_>) -> bool {
         };
         let hook = HOOKS.contains(&name) || name == "post_deploy";
         let environment = ENVIRONMENTS.contains(&name);
-        if (hook || environment) && !path.is_file() {
-            let what = if path.exists() {
+        if (hook || environment) && !file::is_file(&path) {
+            let what = if file::exists(&path) {
                 "is no file"
             } else {
                 "is a link to nothing"

@@ -8,7 +8,7 @@ use super::Runner;
 use crate::args::{Jobs, Lock};
 use crate::error::Error;
 use crate::script::Presence;
-use crate::{clock, jobs, line_buffer, say, script, supervise};
+use crate::{clock, file, jobs, line_buffer, say, script, supervise};
 
 impl Runner {
     /// Runs a category's jobs; the first failure ends the run, or is the run's status in the end.
@@ -69,7 +69,7 @@ impl Runner {
             Lock::None => vec![],
             Lock::Folder => folders
                 .iter()
-                .filter(|folder| folder.is_dir())
+                .filter(|folder| file::is_folder(folder))
                 .map(|folder| (folder.clone(), std::fs::File::open(folder)))
                 .collect(),
             Lock::File(file) => {

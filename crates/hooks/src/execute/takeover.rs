@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::init::PostDeploy;
 use crate::plan::Become;
 use crate::script::Presence;
-use crate::{init, program, say, script, supervise};
+use crate::{file, init, program, say, script, supervise};
 
 impl Runner {
     /// Whether bash, once it has the environment, can become this command and nothing of ours is left to do: the runner's
@@ -36,14 +36,14 @@ impl Runner {
                     carriage_return: false
                 }
         );
-        starts && file.is_file() && script::is_executable(&file)
+        starts && file::is_file(&file) && script::is_executable(&file)
     }
 
     pub(super) fn become_it(&mut self, what: &Become) -> Result<u8, Error> {
         let (file, command) = self.target(what)?;
         let program = file.display().to_string();
         // As a hook, such a file does nothing and succeeds; an application that does so is a mistake.
-        if std::fs::metadata(&file).is_ok_and(|file| file.is_file() && file.len() == 0) {
+        if file::stat(&file).is_ok_and(|stat| file::kind(&stat).is_file() && stat.st_size == 0) {
             return Err(Error::Empty(file));
         }
         // A signal that came during the last hook must not be lost in the change.
@@ -110,7 +110,7 @@ impl Runner {
             }
             Become::Shell => {
                 let file = PathBuf::from("/bin/bash");
-                if !file.exists() {
+                if !file::exists(&file) {
                     return Err(Error::NotFound("/bin/bash".into()));
                 }
                 let command = program::command(&file, file.as_os_str(), &[], &self.environ)?;

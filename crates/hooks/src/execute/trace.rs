@@ -7,7 +7,7 @@ use crate::args::Action;
 use crate::error::Error;
 use crate::plan::{Become, Step};
 use crate::script::Presence;
-use crate::{assemble, jobs, say, script};
+use crate::{assemble, file, jobs, say, script};
 
 impl Runner {
     /// Prints a step instead of taking it.
@@ -31,7 +31,11 @@ impl Runner {
                 {
                     show("evaluate", Path::new(path));
                 }
-                if let Some(path) = environment.user.as_deref().filter(|path| path.is_file()) {
+                if let Some(path) = environment
+                    .user
+                    .as_deref()
+                    .filter(|path| file::is_file(path))
+                {
                     show("passwd entry", path);
                 }
                 if let Some(file) = &environment.file {
@@ -46,7 +50,7 @@ impl Runner {
             }
             Step::TakeHooks => {
                 let from = self.layout.upload.join(".s2i");
-                if from.is_dir() {
+                if file::is_folder(&from) {
                     show("move here", &from);
                 }
             }

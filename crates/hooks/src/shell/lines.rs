@@ -1,10 +1,10 @@
 //! The lines that bash runs between two lives of the runner, or before the command takes over: as few as the case needs,
 //! since bash reads them at every probe.
 //!
-//! The words are, in this order: the runner; its `argv[0]`; a script for the passwd entry; a descriptor that locks it; the
-//! name and the readable path of the file to evaluate; its descriptor; the mark of an evaluated environment; a descriptor
-//! and the path of a file in memory for traps; the number of words that make up the command; these words; and then the
-//! positional parameters that the sourced files shall see. What a case does not need is empty.
+//! The words are, in this order: the runner; its `argv[0]`; a script for the passwd entry; the name and the readable path
+//! of the file to evaluate; the mark of an evaluated environment; the path of a file in memory for traps; what `BASH_ENV`
+//! is for all but this shell; the number of words that make up the command; these words; and then the positional parameters
+//! that the sourced files shall see. What a case does not need is empty. Descriptors are part of the text.
 //!
 //! The file may define functions named as builtins, and none of them is meant for these lines: hence `builtin`. What
 //! `builtin exec` redirects is undone at once, so a function of that name is removed.
@@ -18,16 +18,26 @@ pub(super) struct Lines {
     pub(super) quiet: bool,
     /// A script makes the passwd entry.
     pub(super) user: bool,
+    /// The descriptor by which that script is locked.
+    pub(super) lock: Option<i32>,
+    /// `BASH_ENV` has been sourced for this command before.
+    pub(super) bash_env: bool,
     /// The environment is marked as evaluated.
     pub(super) mark: bool,
     /// There is a file to evaluate.
     pub(super) file: bool,
+    /// The descriptor that it is read from, where it has one.
+    pub(super) open: Option<i32>,
+    /// It is read from a copy with a name, to be removed.
+    pub(super) copy: bool,
+    /// It may send this shell's standard output elsewhere.
+    pub(super) redirects: bool,
     /// A failure is told to the runner, as the word of this number, instead of being said.
     pub(super) failed: Option<usize>,
     /// What the file has trapped is told to the runner, as the word of this number.
     pub(super) traps: Option<usize>,
-    /// A file in memory takes the traps.
-    pub(super) memory: bool,
+    /// The descriptor of a file in memory that takes the traps.
+    pub(super) memory: Option<i32>,
     /// Bash becomes the command itself where nothing more is to do.
     pub(super) direct: Option<Direct>,
     /// The file only sets variables and nothing else is sourced, so that there is nothing to watch and to tidy up: the
@@ -46,10 +56,17 @@ pub(super) enum Direct {
 
 /// Stands for a word's number.
 const WORD: &str = "__OI_WORD__";
+/// Stands for a descriptor.
+const FD: &str = "__OI_FD__";
 
 const WORDS: &str = r#"
-__oi=("${@:1:11}"); builtin shift 11
-__oi_words=("${@:1:__oi[10]}"); builtin shift "${__oi[10]}"
+__oi=("${@:1:9}"); builtin shift 9
+__oi_words=("${@:1:__oi[8]}"); builtin shift "${__oi[8]}"
+"#;
+
+/// Bash would source it once more, at each start.
+const BASH_ENV: &str = r#"
+builtin export BASH_ENV="${__oi[7]}"
 "#;
 
 /// An `exit` in a sourced file would end the process as a success. A trap notices it, and a function of that name does
@@ -92,67 +109,132 @@ builtin trap '__oi_file=; builtin exit 131' QUIT
 builtin trap '__oi_file=; builtin exit 143' TERM
 "#;
 
-const QUIET: &str = r#"
-exec {__oi_out}>&1 1>&2
+/// A wrapper that is pointed at no file would hide the entries that there are.
+const WRAPPER: &str = r#"
+[[ -z ${NSS_WRAPPER_PASSWD-} || -s $NSS_WRAPPER_PASSWD ]] || builtin unset NSS_WRAPPER_PASSWD NSS_WRAPPER_GROUP
 "#;
 
 /// A failing passwd script is no reason to stop: its folder may be read-only.
 const USER: &str = r#"
 builtin . "${__oi[2]}" || :
-__oi_lock=${__oi[3]}
-if [[ -n $__oi_lock ]]; then exec {__oi_lock}<&-; fi
+"#;
+
+const USER_QUIET: &str = r#"
+builtin . "${__oi[2]}" >&2 || :
+"#;
+
+/// What the script leaves in the background has the lock no more: bash closes the descriptor for as long, and what it
+/// keeps for itself is closed in programs.
+const USER_LOCKED: &str = r#"
+builtin . "${__oi[2]}" __OI_QUIET__ __OI_FD__<&- || :
+builtin unset -f exec
+exec __OI_FD__<&-
 "#;
 
 const MARK: &str = r#"
-builtin export "S2I_MARKERS_ENVIRON=${__oi[7]}"
+builtin export "S2I_MARKERS_ENVIRON=${__oi[5]}"
 "#;
 
 const FAIL_FAST: &str = r#"
 builtin set -eo pipefail
-__oi_file=${__oi[4]}
+__oi_file=${__oi[3]}
 "#;
 
 const BANNER: &str = r#"
 builtin printf ' -----> Running %s\n' "$__oi_file"
 "#;
 
-/// A trace that the file has switched on ends with it, and does not show the end.
-const FILE: &str = r#"
+const HERE: &str = r#"
 S2I_SHELL_PWD=$PWD
 builtin set -a
-builtin . "${__oi[5]}"
-{ builtin set +ax; } 2>/dev/null
+"#;
+
+const FILE: &str = r#"
+builtin . "${__oi[4]}"
+"#;
+
+/// The command's standard output is out of the file's reach, and out of that of the programs that it leaves in the
+/// background: bash keeps it where they do not inherit it, and takes it back itself, which needs no further descriptor.
+const FILE_QUIET: &str = r#"
+builtin . "${__oi[4]}" >&2
+"#;
+
+/// A trace that the file has switched on ends with it, and does not show the end.
+const AFTER: &str = r#"
+{ builtin set +ax; } 2>/dev/null || builtin set +ax
 builtin unset -f exec
+"#;
+
+/// What is compared with, from before everything is exported.
+const REFERENCE: &str = r#"
+exec {__oi_err}>&2
+"#;
+
+/// What the file has made of standard output itself is kept. Whether it is another one, only /proc can tell.
+const FILE_REDIRECTS: &str = r#"
+{
+  builtin . "${__oi[4]}"
+  { builtin set +ax; } 2>/dev/null || builtin set +ax
+  builtin unset -f exec
+  if [[ -e /dev/fd/$__oi_err && ! /dev/fd/1 -ef /dev/fd/$__oi_err ]]; then
+    __oi_out=-
+    [[ ! -e /dev/fd/1 ]] || exec {__oi_out}>&1
+  fi
+} >&2
+if [[ -n ${__oi_out-} ]]; then
+  exec >&"$__oi_out"
+  [[ $__oi_out == - ]] || exec {__oi_out}>&-
+fi
+exec {__oi_err}>&-
+"#;
+
+const BACK: &str = r#"
 builtin cd "$S2I_SHELL_PWD"
-if [[ -n ${__oi[6]} ]]; then __oi_memory=${__oi[6]}; exec {__oi_memory}<&-; fi
+"#;
+
+const CLOSE: &str = "
+exec __OI_FD__<&-
+";
+
+/// The file may have changed where programs are looked for.
+const REMOVE: &str = r#"
+builtin command -p rm -f -- "${__oi[4]}" || :
 "#;
 
 const END: &str = "
 __oi_file=
 ";
 
-const LOUD: &str = r#"
-exec 1>&"$__oi_out" {__oi_out}>&-
-"#;
-
-/// The list of traps without a process for it: each probe passes here.
+/// The list of traps without a process for it: each probe passes here. The file may have closed what it does not know, or
+/// left no descriptor to be had; then there is another way, or none.
 const TRAPS_IN_MEMORY: &str = r#"
-builtin trap -p EXIT ERR >&"${__oi[8]}"
-IFS= builtin read -r -d '' __oi_traps <"${__oi[9]}" || :
-__oi_memory=${__oi[8]}; exec {__oi_memory}>&-
+__oi_traps=
+if [[ -e ${__oi[6]} ]] && builtin trap -p EXIT ERR >&__OI_FD__; then
+  IFS= builtin read -r -d '' __oi_traps <"${__oi[6]}" || :
+else
+  __oi_traps=$(builtin trap -p EXIT ERR) || :
+fi
+exec __OI_FD__>&-
 "#;
 
 const TRAPS: &str = r#"
-__oi_traps=$(builtin trap -p EXIT ERR)
+__oi_traps=$(builtin trap -p EXIT ERR) || :
 "#;
 
-/// Functions go along only where a trap may call them.
+/// Functions go along only where a trap may call them. The kernel takes no word of 128 KiB.
 const TELL_TRAPS: &str = r#"
 __oi_traps=${__oi_traps#"trap -- '__oi_end "*"' EXIT"}
 if [[ $__oi_traps == *trap* ]]; then
   builtin trap - EXIT ERR
   builtin unset -f exit __oi_end
-  __oi_words[__OI_WORD__]=$(builtin declare -f)$'\n'$__oi_traps
+  __oi_traps=$(builtin declare -f)$'\n'$__oi_traps
+  __oi_fits() { builtin local LC_ALL=C; [[ ${#__oi_traps} -lt 131000 ]]; }
+  if __oi_fits; then
+    __oi_words[__OI_WORD__]=$__oi_traps
+  else
+    builtin printf 'WARNING: Script %s has traps, which are left out: its functions take more than 128 KiB.\n' "${__oi[3]}" >&2
+  fi
+  builtin unset -f __oi_fits
 fi
 "#;
 
@@ -176,16 +258,16 @@ builtin exec -a "${__oi[1]}" "${__oi[0]}" "${__oi_words[@]}"
 "#;
 
 const PLAIN_BANNER: &str = r#"
-printf ' -----> Running %s\n' "$5" || exit
+printf ' -----> Running %s\n' "$4" || exit
 "#;
 
 const PLAIN_FILE: &str = r#"
 set -a
-. "$6" || exit
+. "$5" || exit
 "#;
 
 /// The first word of the command, among the positional parameters.
-const FIRST_WORD: usize = 12;
+const FIRST_WORD: usize = 10;
 
 impl Lines {
     /// What bash is given before its lines.
@@ -252,17 +334,36 @@ impl Lines {
             self.file || self.user,
         );
         put(FIRST_PROCESS, self.first_process);
-        put(QUIET, self.quiet);
-        put(USER, self.user);
+        put(BASH_ENV, self.bash_env);
+        let number =
+            |lines: &str, fd: Option<i32>| lines.replace(FD, &fd.unwrap_or(-1).to_string());
+        let locked = USER_LOCKED.replace("__OI_QUIET__", if self.quiet { ">&2" } else { "" });
+        put(
+            &number(&locked, self.lock),
+            self.user && self.lock.is_some(),
+        );
+        put(USER, self.user && self.lock.is_none() && !self.quiet);
+        put(USER_QUIET, self.user && self.lock.is_none() && self.quiet);
+        put(WRAPPER, self.user);
         put(MARK, self.mark);
         put(FAIL_FAST, true);
         put(BANNER, self.file && !self.quiet);
-        put(FILE, self.file);
+        if self.file {
+            let redirects = self.quiet && self.redirects;
+            put(REFERENCE, redirects);
+            put(HERE, true);
+            put(FILE_REDIRECTS, redirects);
+            put(FILE_QUIET, self.quiet && !redirects);
+            put(FILE, !self.quiet);
+            put(AFTER, !redirects);
+            put(BACK, true);
+            put(&number(CLOSE, self.open), self.open.is_some());
+            put(REMOVE, self.copy);
+        }
         put(END, true);
-        put(LOUD, self.quiet);
         if let Some(word) = self.traps.filter(|_| self.file) {
-            put(TRAPS_IN_MEMORY, self.memory);
-            put(TRAPS, !self.memory);
+            put(&number(TRAPS_IN_MEMORY, self.memory), self.memory.is_some());
+            put(TRAPS, self.memory.is_none());
             put(&TELL_TRAPS.replace(WORD, &word.to_string()), true);
         }
         put(CLEAR, true);
@@ -305,9 +406,9 @@ mod tests {
             .args(lines.options())
             .arg(lines.text())
             .arg("runner")
-            .args(["/usr/bin/env", "env", "", ""])
+            .args(["/usr/bin/env", "env", ""])
             .args([file, file])
-            .args(["", "a mark", "", "", "1", "-0"])
+            .args(["a mark", "", "", "1", "-0"])
             .args(["env", "-0"].into_iter().filter(|_| direct))
             .env_clear()
             .envs(environ.iter())

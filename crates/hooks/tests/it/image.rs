@@ -74,6 +74,8 @@ pub(crate) struct Image {
     pub(crate) sealed: bool,
     /// There is no `/proc`.
     pub(crate) without_proc: bool,
+    /// The numbers of system calls that are refused with EPERM, as a container engine does that does not know them.
+    pub(crate) refused: Vec<u32>,
     /// What bash does as process 1, with the command as its words; otherwise the command is process 1.
     pub(crate) below: Option<&'static str>,
 }
@@ -92,6 +94,7 @@ impl Image {
             stdin: "",
             sealed: false,
             without_proc: false,
+            refused: vec![],
             below: None,
         };
         for name in [
@@ -185,6 +188,13 @@ impl Image {
     pub(crate) fn command(&self, runner: Runner, words: &[&str]) -> Command {
         self.install(runner);
         let mut command = Command::new("bwrap");
+        if !self.refused.is_empty() {
+            let filter = self.at("filter");
+            fs::write(&filter, filter_of(&self.refused)).unwrap();
+            command = Command::new("sh");
+            command.args(["-c", "exec bwrap --seccomp 9 \"$@\" 9<\"$0\""]);
+            command.arg(filter);
+        }
         command.args([
             "--unshare-all",
             "--as-pid-1",
@@ -336,6 +346,27 @@ impl Image {
             }
         }
     }
+}
+
+/// A seccomp filter (a program of classic BPF) that answers these system calls with EPERM.
+fn filter_of(refused: &[u32]) -> Vec<u8> {
+    const LOAD: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    let mut filter = Vec::new();
+    let mut put = |code: u16, otherwise: u8, value: u32| {
+        filter.extend(code.to_ne_bytes());
+        filter.extend([0, otherwise]);
+        filter.extend(value.to_ne_bytes());
+    };
+    // The call's number is the first word of what a filter sees.
+    put(LOAD, 0, 0);
+    for number in refused {
+        put(JUMP_IF_EQUAL, 1, *number);
+        put(RETURN, 0, 0x0005_0000 | 1);
+    }
+    put(RETURN, 0, 0x7fff_0000);
+    filter
 }
 
 /// The original, as `cargo xtask test` installs it.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use openshifter_testing::{Terminal, until};
 
 use crate::image::{Image, Runner};
-use crate::oracle::CONTAINER_USER;
+use crate::oracle::{CONTAINER_USER, nodejs_user};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -56,8 +56,14 @@ fn an_arbitrary_user_has_a_name() {
 
 #[test]
 fn probes_at_the_same_time_all_know_who_they_are() {
+    for script in [CONTAINER_USER.to_owned(), nodejs_user()] {
+        probes_know_who_they_are(&script);
+    }
+}
+
+fn probes_know_who_they_are(script: &str) {
     let image = Image::new();
-    image.file("app/etc/generate_container_user", CONTAINER_USER);
+    image.file("app/etc/generate_container_user", script);
     let body = "set -e\ntest -n \"$LD_PRELOAD\"\ngrep -q \"^default:x:$UID:0:\" \"$NSS_WRAPPER_PASSWD\"\ngrep -q ^builder: \"$NSS_WRAPPER_PASSWD\"";
     image.hook("ready", body);
     // An earlier uid's entry: all of them find that it has to be made anew.
@@ -398,4 +404,86 @@ fn what_the_environment_started_lives_on_below_the_application() {
     until("the log of the helper", || {
         image.at("log/started").exists().then_some(())
     });
+}
+
+#[test]
+fn functions_that_are_too_large_to_be_handed_on_take_the_traps_with_them() {
+    let image = Image::new();
+    image.env(
+        "deploy_env",
+        "for i in {1..2000}; do eval \"f$i() { echo a function with a number of words, and another one; }\"; done\n\
+         A=1\ntrap 'echo trapped' EXIT\n",
+    );
+    image.hook("ready", "echo ready $A");
+    let output = image.ours(&["ready"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).ends_with("\nready 1\n"));
+    insta::assert_snapshot!(text(&output.stderr), @"WARNING: Script /opt/app-root/src/.s2i/action_hooks/deploy_env has traps, which are left out: its functions take more than 128 KiB.");
+}
+
+#[test]
+fn a_copy_without_windows_line_ends_is_removed() {
+    let mut image = Image::new();
+    image.without_proc = true;
+    image.env("deploy_env", "A=1\r\nPATH=/nosuch\r\n");
+    let output = image.ours(&["exec", "/bin/sh", "-c", "echo $A; echo /tmp/*"]);
+    assert_eq!(text(&output.stdout), "1\n/tmp/*\n");
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn an_engine_that_refuses_what_it_does_not_know() {
+    const STATX: u32 = 332;
+    const MEMFD_CREATE: u32 = 319;
+    const CLONE3: u32 = 435;
+    const FACCESSAT2: u32 = 439;
+    let mut image = Image::new();
+    image.refused = vec![STATX, MEMFD_CREATE, FACCESSAT2];
+    // glibc does not get by without: it is what the test's own program is linked with, not what images get.
+    if std::env::var_os("OPENSHIFTER_IMAGE_RUNNER").is_some() {
+        image.refused.push(CLONE3);
+    }
+    let hook = |name: &str, body: &str| {
+        let name = format!("app/src/.s2i/action_hooks/{name}");
+        image.script(&name, &format!("#!/bin/sh\n{body}\n"));
+    };
+    hook("ready", "echo ready \"$A\"");
+    hook("deploy", "echo deploy");
+    hook("run", "echo run");
+    for line in ["A=1\n", "A=1\r\n", "trap 'echo end' EXIT\nA=1\n"] {
+        image.env("deploy_env", line);
+        let end = if line.contains("trap") { "end\n" } else { "" };
+        let ends = |words: &[&str], end: &str| {
+            let output = image.ours(words);
+            let stdout = text(&output.stdout);
+            assert!(
+                stdout.ends_with(end),
+                "{words:?}: {stdout}{}",
+                text(&output.stderr)
+            );
+        };
+        ends(&["ready"], &format!("\nready 1\n{end}"));
+        ends(&["exec", "/bin/sh", "-c", "echo \"$A\""], "1\n");
+        ends(
+            &["run"],
+            "/deploy\ndeploy\n -----> Running /opt/app-root/src/.s2i/action_hooks/run\nrun\n",
+        );
+    }
+    // A build, the folder of hooks replaced included.
+    image.file("app/src/.s2i/old/file", "");
+    image.file("tmp/src/.s2i/action_hooks/build_env", "B=2\n");
+    image.script(
+        "tmp/src/.s2i/action_hooks/build",
+        "#!/bin/sh\necho build $B\n",
+    );
+    image.script("s2i/assemble", "#!/bin/sh\necho assemble\n");
+    image.script("local/fix-permissions", "#!/bin/sh\necho fix\n");
+    let output = image.ours(&["assemble"]);
+    assert!(
+        text(&output.stdout).ends_with("/build\nbuild 2\nfix\n"),
+        "{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    assert!(!image.at("app/src/.s2i/old").exists());
 }

@@ -64,6 +64,13 @@ pub(super) fn cases() -> Vec<Case> {
             image.file("tmp/src/app.py", "");
             image.hook("build", "note build");
         }),
+        case("a build in an image with BASH_ENV", &WORDS, |image| {
+            full(image);
+            image.file("app/etc/each_bash", "export COUNT=$((COUNT+1))\n");
+            image
+                .environment
+                .push(("BASH_ENV", "/opt/app-root/etc/each_bash"));
+        }),
         case("a second build over the first", &WORDS, |image| {
             full(image);
             image.file("app/src/.s2i/action_hooks/deploy", "old");

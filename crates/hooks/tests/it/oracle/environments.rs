@@ -70,12 +70,18 @@ pub(super) fn cases() -> Vec<Case> {
         ),
         ("errors", "echo oops >&2\n"),
         ("a file that it reads", ". /dev/stdin <<< 'A=1'\n"),
+        ("another source path", "S2I_SOURCE_PATH=/opt/app-root\n"),
     ] {
         let [command, start] = same(name, body);
         cases.push(command);
         if matches!(
             name,
-            "exports" | "unsets" | "a trap" | "parameters" | "marked already"
+            "exports"
+                | "unsets"
+                | "a trap"
+                | "parameters"
+                | "another source path"
+                | "marked already"
         ) {
             cases.push(start);
         }

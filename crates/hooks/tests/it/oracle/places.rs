@@ -22,6 +22,14 @@ if [ x"$USER_ID" != x"0" -a x"$USER_ID" != x"1001" ]; then
 fi
 "#;
 
+/// What those for Node.js have.
+pub(crate) fn nodejs_user() -> String {
+    CONTAINER_USER.replace(
+        "    LD_PRELOAD=libnss_wrapper.so\n    export LD_PRELOAD\n",
+        "    export LD_PRELOAD=libnss_wrapper.so\n",
+    )
+}
+
 pub(super) const COMMANDS: [&[&str]; 10] = [
     &["run"],
     &["exec", "note", "command"],
@@ -168,6 +176,53 @@ fn users() -> Vec<Case> {
         case("the builder's user needs no entry", &READY, |image| {
             with_user(image);
             image.uid = BUILDER;
+        }),
+        case("the script of Node.js images", &READY, |image| {
+            with_user(image);
+            image.file("app/etc/generate_container_user", &nodejs_user());
+        }),
+        case(
+            "the script of Node.js images on a read-only root",
+            &READY,
+            |image| {
+                with_user(image);
+                image.file("app/etc/generate_container_user", &nodejs_user());
+                image.read_only = true;
+            },
+        )
+        .mends(Bug::B9, |seen| {
+            let tree = seen.tree.clone();
+            *seen = as_if(&READY, lively);
+            seen.tree = tree;
+        }),
+        case("a passwd file in a folder that is not writable", &READY, |image| {
+            with_user(image);
+            image.file("app/etc/passwd", "old:x:1:1::/a/longer/line/than/there/will/be/so/that/it/has/to/be/cut:/bin/sh\n");
+            fs::set_permissions(image.at("app/etc"), fs::Permissions::from_mode(0o555)).unwrap();
+        }),
+        case("a passwd file that is a link", &READY, |image| {
+            with_user(image);
+            image.file("tmp/entries", "old");
+            link(image, "/tmp/entries", "app/etc/passwd");
+        }),
+        case("a passwd file in another encoding", &READY, |image| {
+            with_user(image);
+            image.hook("ready", "grep -c root: $NSS_WRAPPER_PASSWD; grep -c default:x:$UID: $NSS_WRAPPER_PASSWD");
+            let name = b"root:x:0:0:Ren\xe9:/root:/bin/bash\n";
+            fs::write(image.at("etc/passwd"), name).unwrap();
+        }),
+        case("a script of one's own whose file cannot be made", &READY, |image| {
+            lively(image);
+            image.file(
+                "app/etc/generate_container_user",
+                "export NSS_WRAPPER_PASSWD=/nosuch/passwd NSS_WRAPPER_GROUP=/etc/group\ntrue && cat /etc/passwd > $NSS_WRAPPER_PASSWD\n",
+            );
+        })
+        .mends(Bug::B9, |seen| {
+            let tree = seen.tree.clone();
+            *seen = as_if(&READY, lively);
+            seen.tree = tree;
+            seen.stderr = "/opt/app-root/etc/generate_container_user: line 2: /nosuch/passwd: No such file or directory\n".into();
         }),
         case("a script of one's own for the entry", &READY, |image| {
             lively(image);
