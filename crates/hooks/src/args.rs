@@ -279,6 +279,14 @@ fn unknown(word: &OsStr) -> Error {
 }
 
 fn action(name: &str, words: &mut Words) -> Result<Action, Error> {
+    // As the first word it is ours, as it was the original's; any later one is the hook's or the builder's.
+    let hook = matches!(
+        name,
+        "assemble" | "run" | "verify" | "ready" | "alive" | "setup" | "migrate"
+    );
+    if hook && words.0.front().is_some_and(|word| word == "--help") {
+        return Ok(Action::Help);
+    }
     Ok(match name {
         "assemble" => Action::Assemble(words.rest()),
         "run" => Action::Run(words.rest()),
@@ -460,6 +468,9 @@ pub(crate) fn resume_words(resume: &Resume) -> [OsString; 6] {
     ]
 }
 
+/// Some thirty years: a clock can add it to the present time.
+const FOREVER: Duration = Duration::from_secs(1_000_000_000);
+
 /// `90s`, `10m`, `1h`, or plain seconds.
 fn duration(text: &str) -> Result<Duration, Error> {
     let wrong = || Error::Usage(format!("`{text}` is no time, as 90s or 10m"));
@@ -474,7 +485,12 @@ fn duration(text: &str) -> Result<Duration, Error> {
         "h" => 3600,
         _ => return Err(wrong()),
     };
-    Ok(Duration::from_secs(number.saturating_mul(factor)))
+    if number == 0 {
+        return Err(Error::Usage(format!(
+            "`{text}` is no time at all; without the option there is no limit of this kind"
+        )));
+    }
+    Ok(Duration::from_secs(number.saturating_mul(factor)).min(FOREVER))
 }
 
 #[cfg(test)]
@@ -484,6 +500,30 @@ mod tests {
     fn parsed(line: &str) -> Result<Invocation, String> {
         let words = line.split(' ').map(OsString::from).collect();
         parse(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn help_is_the_first_word_after_the_command() {
+        for command in [
+            "assemble", "run", "exec", "shell", "verify", "ready", "alive", "setup", "migrate",
+            "jobs", "check",
+        ] {
+            let line = format!("openshifter-image {command} --help");
+            assert_eq!(parsed(&line).unwrap().action, Action::Help, "{line}");
+        }
+        let passed = parsed("openshifter-image migrate app --help").unwrap();
+        let words = vec!["app".into(), "--help".into()];
+        assert_eq!(passed.action, Action::Hook(HookAction::Migrate, words));
+    }
+
+    #[test]
+    fn times_that_are_none_and_times_without_end() {
+        assert!(duration("0").is_err() && duration("0m").is_err() && duration("1d").is_err());
+        assert_eq!(duration("2m").unwrap(), Duration::from_secs(120));
+        for long in ["18446744073709551615h", "99999999999"] {
+            let long = duration(long).unwrap();
+            assert!(std::time::Instant::now().checked_add(long).is_some());
+        }
     }
 
     fn exec_of(line: &str) -> Vec<OsString> {

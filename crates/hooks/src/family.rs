@@ -8,6 +8,15 @@ use rustix::process::Pid;
 /// All processes below this one that still run, but for those in `without` and what is below them. None where there is no
 /// /proc.
 pub(crate) fn below(without: &HashSet<Pid>) -> HashSet<Pid> {
+    descend(rustix::process::getpid(), without)
+}
+
+/// The same below another one.
+pub(crate) fn of(pid: Pid) -> HashSet<Pid> {
+    descend(pid, &HashSet::new())
+}
+
+fn descend(from: Pid, without: &HashSet<Pid>) -> HashSet<Pid> {
     let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -21,7 +30,7 @@ pub(crate) fn below(without: &HashSet<Pid>) -> HashSet<Pid> {
         }
     }
     let mut found = HashSet::new();
-    let mut next = vec![rustix::process::getpid().as_raw_pid()];
+    let mut next = vec![from.as_raw_pid()];
     while let Some(parent) = next.pop() {
         for pid in children.remove(&parent).unwrap_or_default() {
             match Pid::from_raw(pid) {

@@ -1,16 +1,20 @@
 //! `--init`: the runner stays as process 1. It passes signals on, reaps orphans and, since it is still there when the
 //! application answers, runs `post_deploy` then.
 
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
+use signal_hook::consts::signal::SIGHUP;
 
 use crate::clock;
 use crate::environ::Environ;
 use crate::error::Error;
+use crate::family;
 use crate::program;
 use crate::say::{self, Event, Log};
 use crate::script::{self, Presence};
@@ -42,10 +46,14 @@ enum Phase {
         began: u128,
         until: Instant,
     },
+    /// The hook has been told to end, and what it has started with it: its group, and what has left that.
     Ending {
         pid: Pid,
         began: u128,
         until: Instant,
+        family: HashSet<Pid>,
+        /// It has ended itself.
+        ended: bool,
     },
 }
 
@@ -85,22 +93,42 @@ pub(crate) fn run(
                     pid: hook, began, ..
                 } if hook == pid => {
                     report(path, began, status, log);
-                    Phase::Idle
+                    match phase {
+                        Phase::Ending { until, family, .. } => Phase::Ending {
+                            pid,
+                            began,
+                            until,
+                            family,
+                            ended: true,
+                        },
+                        _ => Phase::Idle,
+                    }
                 }
                 other => other,
             };
         }
         for signal in signals.take() {
             supervise::pass_on(signal, app);
-            // An application that is to end is not deployed any more.
-            if supervise::stops(signal) && matches!(phase, Phase::Waiting { .. }) {
-                phase = Phase::Idle;
+            match phase {
+                // An application that is to end is not deployed any more. By SIGHUP it is told to read its files again.
+                Phase::Waiting { .. } if supervise::stops(signal) && signal != SIGHUP => {
+                    say::warning(&format!(
+                        "Script {} is not run: the application has been asked to stop before it answered (signal {signal}).",
+                        path.display()
+                    ));
+                    phase = Phase::Idle;
+                }
+                // A terminal gives its signals to one group alone.
+                Phase::Running { pid, .. } if supervise::is_from_terminal(signal) => {
+                    supervise::kill(signal, pid, true);
+                }
+                _ => {}
             }
         }
         phase = step(phase, port, path, environ);
         let limit = match &phase {
             Phase::Idle => None,
-            Phase::Waiting { .. } => Some(TRY),
+            Phase::Waiting { .. } | Phase::Ending { ended: true, .. } => Some(TRY),
             Phase::Running { until, .. } | Phase::Ending { until, .. } => {
                 Some(until.saturating_duration_since(Instant::now()))
             }
@@ -116,8 +144,11 @@ fn step(phase: Phase, port: u16, path: &Path, environ: &Environ) -> Phase {
             say::banner(&format!("Running {}", path.display()));
             let began = clock::now_micros();
             let name = path.display().to_string();
-            let started = program::child(path, path.as_os_str(), &[], environ)
-                .and_then(|command| supervise::spawn(command, &name));
+            let started =
+                program::child(path, path.as_os_str(), &[], environ).and_then(|mut command| {
+                    command.process_group(0);
+                    supervise::spawn(command, &name)
+                });
             match started {
                 Ok(pid) => Phase::Running { pid, began, until },
                 Err(error) => {
@@ -138,17 +169,55 @@ fn step(phase: Phase, port: u16, path: &Path, environ: &Environ) -> Phase {
                 "Script {} takes too long and is ended.",
                 path.display()
             ));
-            let _ = rustix::process::kill_process(pid, Signal::TERM);
-            let until = now + GRACE;
-            Phase::Ending { pid, began, until }
+            let family = family::of(pid);
+            end(pid, &family, Signal::TERM);
+            Phase::Ending {
+                pid,
+                began,
+                until: now + GRACE,
+                family,
+                ended: false,
+            }
         }
-        Phase::Ending { pid, began, until } if until <= now => {
-            let _ = rustix::process::kill_process(pid, Signal::KILL);
-            let until = now + GRACE;
-            Phase::Ending { pid, began, until }
+        Phase::Ending {
+            ended: true,
+            pid,
+            ref family,
+            ..
+        } if !is_left(pid, family) => Phase::Idle,
+        Phase::Ending {
+            pid,
+            began,
+            until,
+            family,
+            ended,
+        } if until <= now => {
+            end(pid, &family, Signal::KILL);
+            Phase::Ending {
+                pid,
+                began,
+                until: now + GRACE,
+                family,
+                ended,
+            }
         }
         other => other,
     }
+}
+
+/// Sends a signal to the hook's group, and to those of its family that have left it and are still below this process.
+fn end(hook: Pid, family: &HashSet<Pid>, signal: Signal) {
+    let _ = rustix::process::kill_process_group(hook, signal);
+    let present = family::below(&HashSet::new());
+    for pid in family.intersection(&present) {
+        supervise::kill(signal.as_raw(), *pid, false);
+    }
+}
+
+/// Whether anything of the hook's is left.
+fn is_left(hook: Pid, family: &HashSet<Pid>) -> bool {
+    rustix::process::test_kill_process_group(hook).is_ok()
+        || !family.is_disjoint(&family::below(&HashSet::new()))
 }
 
 fn report(path: &Path, began: u128, status: u8, log: Log) {

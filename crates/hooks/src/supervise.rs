@@ -139,13 +139,17 @@ pub(crate) fn spawn(mut command: Command, program: &str) -> Result<Pid, Error> {
 
 /// Passes a signal on. A terminal has already given its own signals to all in its foreground.
 pub(crate) fn pass_on(signal: i32, to: Pid) {
-    let from_terminal = matches!(signal, SIGINT | SIGQUIT | SIGWINCH | SIGTSTP) && in_foreground();
-    if !from_terminal {
+    if !is_from_terminal(signal) {
         kill(signal, to, false);
     }
 }
 
-fn kill(signal: i32, to: Pid, group: bool) {
+/// Whether a terminal has sent it, by all that can be told.
+pub(crate) fn is_from_terminal(signal: i32) -> bool {
+    matches!(signal, SIGINT | SIGQUIT | SIGWINCH | SIGTSTP) && in_foreground()
+}
+
+pub(crate) fn kill(signal: i32, to: Pid, group: bool) {
     if let Some(signal) = Signal::from_named_raw(signal) {
         // It may just have ended.
         let _ = if group {
@@ -157,8 +161,15 @@ fn kill(signal: i32, to: Pid, group: bool) {
 }
 
 fn in_foreground() -> bool {
-    rustix::termios::tcgetpgrp(rustix::stdio::stdin())
-        .is_ok_and(|group| group == rustix::process::getpgrp())
+    let streams = [
+        rustix::stdio::stdin(),
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+    ];
+    // Its own group is asked for last: one from outside of a container has no number, which only shows with the terminal's.
+    streams.iter().any(|stream| {
+        rustix::termios::tcgetpgrp(stream).is_ok_and(|group| group == rustix::process::getpgrp())
+    })
 }
 
 /// Whether a signal ends the command.
@@ -177,7 +188,8 @@ pub(crate) struct Ended {
 /// Runs a child to its end.
 ///
 /// With a time limit it gets a process group of its own, and what it has started ends with it when the time is over: the
-/// group, and, as far as /proc shows it, what has left the group.
+/// group, and, as far as /proc shows it, what has left the group. On a terminal it stays in the group of this process,
+/// since no other may read what is typed; then there is /proc alone.
 ///
 /// # Errors
 /// [`Error::Stopped`] when a signal asked for that: it was passed on, and the child has ended.
@@ -190,10 +202,12 @@ pub(crate) fn run(
     if let Some(signal) = signals.take().into_iter().find(|signal| stops(*signal)) {
         return Err(Error::Stopped(signal));
     }
-    let group = timeout.is_some();
+    let group = timeout.is_some() && !in_foreground();
     let mut others = HashSet::new();
     if group {
         command.process_group(0);
+    }
+    if timeout.is_some() {
         // What loses its parent comes here, where it can still be seen whose it was.
         let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
         others = family::below(&HashSet::new());
@@ -246,7 +260,7 @@ pub(crate) fn run(
                 Signal::TERM
             };
             if done.is_none() {
-                kill(signal.as_raw(), child, true);
+                kill(signal.as_raw(), child, group);
             }
             for pid in family::below(&others) {
                 kill(signal.as_raw(), pid, false);

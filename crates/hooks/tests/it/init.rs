@@ -136,7 +136,49 @@ fn a_stop_while_waiting_for_the_port_is_not_a_deploy() {
     let output = image.ours(&["--init", "run"]);
     assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
     assert_eq!(image.called(), ["stopped"]);
-    assert_eq!(text(&output.stderr), "");
+    insta::assert_snapshot!(text(&output.stderr), @"WARNING: Script /opt/app-root/src/.s2i/action_hooks/post_deploy is not run: the application has been asked to stop before it answered (signal 15).");
+}
+
+#[test]
+fn an_application_that_reads_its_files_again_is_still_deployed() {
+    let image = Image::new();
+    let server = SERVER.replace(
+        "select(undef",
+        "$SIG{HUP} = sub { $SIG{HUP} = 'IGNORE' }; kill 'HUP', 1; select(undef, undef, undef, 0.2);\nselect(undef",
+    );
+    image.script("app/src/.s2i/action_hooks/run", &server);
+    image.hook("post_deploy", "note post_deploy; kill -TERM 1");
+    let output = image.ours(&["--init", "run"]);
+    assert_eq!(output.status.code(), Some(9), "{}", text(&output.stderr));
+    assert_eq!(
+        image.called(),
+        ["server pid 2 parent 1", "post_deploy", "server stopped"]
+    );
+}
+
+#[test]
+fn what_post_deploy_has_started_ends_with_it() {
+    let image = Image::new();
+    image.script("local/server", SERVER);
+    image.hook(
+        "post_deploy",
+        "trap '' TERM\nsetsid bash -c 'trap \"\" TERM; while :; do sleep 0.05; done' >/dev/null 2>&1 &\n\
+         ( trap '' TERM; while :; do sleep 0.05; done ) >/dev/null 2>&1 &\n\
+         jobs -p > /log/pids; touch /log/there; wait",
+    );
+    image.hook(
+        "run",
+        "server & until [ -e /log/there ]; do sleep 0.02; done\n\
+         for pid in $(cat /log/pids); do while kill -0 $pid 2>/dev/null; do sleep 0.05; done; done\n\
+         kill -0 $! && note alone; kill -KILL $!",
+    );
+    let output = image.ours(&["--init", "--post-deploy-timeout=2", "run"]);
+    assert_eq!(
+        image.called(),
+        ["server pid 3 parent 2", "alone"],
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -152,12 +194,16 @@ fn an_application_that_ends_before_it_answers() {
 #[test]
 fn a_post_deploy_that_does_not_listen_is_killed() {
     let image = Image::new();
-    image.script("app/src/.s2i/action_hooks/run", SERVER);
-    // It writes its id, and what waits for its end stops the application.
+    image.script("local/server", SERVER);
+    // The application ends when the hook has.
+    image.hook(
+        "run",
+        "server & until [ -s /log/pid ]; do sleep 0.02; done; read -r pid < /log/pid\n\
+         while kill -0 $pid 2>/dev/null; do sleep 0.05; done; sleep 0.5; kill -TERM $!; wait $!",
+    );
     image.hook(
         "post_deploy",
-        "trap '' TERM\npid=$$\n( while kill -0 $pid 2>/dev/null; do sleep 0.05; done; kill -TERM 1 ) >/dev/null 2>&1 &\n\
-         while :; do sleep 0.05; done",
+        "trap '' TERM\necho $$ > /log/pid\nwhile :; do sleep 0.05; done",
     );
     let output = image.ours(&["--init", "--post-deploy-timeout=1", "run"]);
     assert_eq!(output.status.code(), Some(9));

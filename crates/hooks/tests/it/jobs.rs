@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use openshifter_testing::until;
+use openshifter_testing::{Terminal, until};
 
 use crate::image::{Image, Runner};
 
@@ -45,6 +45,52 @@ fn a_job_that_takes_too_long_is_ended_with_what_it_started() {
     assert_eq!(output.status.code(), Some(124));
     assert_eq!(image.called(), ["b"]);
     assert!(text(&output.stderr).contains("hourly/a took too long and was ended"));
+}
+
+#[test]
+fn a_job_with_a_time_limit_may_read_from_a_terminal() {
+    let image = Image::new();
+    image.job(
+        "jobs/hourly/a",
+        "read -r line; echo \"read-$line\"; setsid sleep 300 >/dev/null 2>&1 & echo $! > /log/pid; sleep 300",
+    );
+    image.job(
+        "jobs/hourly/b",
+        "read -r pid < /log/pid; kill -0 $pid 2>/dev/null || echo all-gone",
+    );
+    // The terminal is to be its session's own, as in a container that has one.
+    let words = [
+        "setsid",
+        "--ctty",
+        "--wait",
+        "powershift",
+        "image",
+        "jobs",
+        "hourly",
+        "--timeout",
+        "4s",
+        "-k",
+    ];
+    let mut terminal = Terminal::start(image.command(Runner::Ours, &words));
+    terminal.answer("hourly/a", "typed");
+    terminal.until_shows("read-typed");
+    terminal.until_shows("all-gone");
+    assert_eq!(terminal.end().0, Some(124));
+}
+
+#[test]
+fn a_time_limit_of_nothing_is_none_and_refused() {
+    let image = Image::new();
+    image.job("jobs/hourly/a", "note a");
+    let output = image.ours(&["jobs", "hourly", "--timeout", "0"]);
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!(text(&output.stderr), @r"
+    ERROR: `0` is no time at all; without the option there is no limit of this kind
+    ERROR: `--help` lists what there is.
+    ");
+    let output = image.ours(&["jobs", "hourly", "--timeout", "99999999999h"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(image.called(), ["a"]);
 }
 
 #[test]
