@@ -113,6 +113,12 @@ pub fn check(root: &Path) -> Vec<Finding> {
     let s2i = root.join(".s2i");
     let hooks = names::check(&s2i.join("action_hooks"), &mut findings);
     jobs::check(&s2i, &mut findings);
+    // What a Deployment's `postStart` and `preStop` call, where a conversion has put it.
+    for path in sorted(&s2i.join("lifecycle")) {
+        if file::is_file(&path) {
+            script::check(&path, script::Kind::Hook, &mut findings);
+        }
+    }
     environment::check(&s2i.join("environment"), &mut findings);
     entry_points(&s2i, hooks, &mut findings);
     let old = root.join(".openshift/action_hooks");
@@ -141,6 +147,10 @@ fn entry_points(s2i: &Path, hooks: bool, findings: &mut Findings<'_>) {
         let path = s2i.join("bin").join(name);
         match fs::read(&path) {
             Ok(content) => {
+                // S2I calls the other one from a shell, which runs such a file itself.
+                if name == "run" && !content.starts_with(b"#!") && !content.starts_with(b"\x7fELF") {
+                    findings.error(&path, Some(1), "has no `#!` line: as the image's command it is started by the kernel, which refuses it");
+                }
                 if shell_has_carriage_return(&content) {
                     findings.error(&path, None, "Windows line ends (CRLF): it cannot be run; convert it to plain line ends");
                 }
@@ -276,6 +286,20 @@ mod tests {
             (".s2i/environment", "# comment\nAPP_CONFIG=x\n"),
         ];
         insta::assert_snapshot!(findings(&files), @"");
+    }
+
+    #[test]
+    fn scripts_that_others_call() {
+        let files = [
+            (".s2i/bin/assemble", "exec openshifter-image assemble\n"),
+            (".s2i/bin/run", "\n#!/bin/sh\nexec openshifter-image run\n"),
+            (".s2i/lifecycle/pre_stop*", "#!/bin/bash\r\ntrue\r\n"),
+            (".s2i/lifecycle/post_start*", "#!/bin/bash\ntrue\n"),
+        ];
+        insta::assert_snapshot!(findings(&files), @"
+        .s2i/bin/run:1: error: has no `#!` line: as the image's command it is started by the kernel, which refuses it
+        .s2i/lifecycle/pre_stop:1: error: Windows line ends (CRLF), so the interpreter is not found (status 127); convert it to plain line ends
+        ");
     }
 
     #[test]

@@ -172,6 +172,7 @@ impl Runner {
         match step {
             Step::Banner(text) => say::banner(text),
             Step::Preflight { hooks } => self.preflight(hooks)?,
+            Step::Check(hook) => self.check_hook(hook)?,
             Step::Environment(environment) => {
                 let command = match next {
                     Some(Step::Become(what)) if self.may_be_bashs(what) => Some(what),
@@ -201,9 +202,10 @@ impl Runner {
             Action::Assemble(_) => assemble::folder(&self.layout.upload, &self.layout.source),
             _ => self.layout.source.join(".s2i"),
         };
+        let hooks_folder = folder.join("action_hooks");
         for hook in hooks {
             // Named by where it will be, which is what the author of the hook knows.
-            match script::check(&folder.join("action_hooks").join(hook)) {
+            match script::check(&hooks_folder.join(hook)) {
                 Err(Error::NotExecutable(_)) => {
                     return Err(Error::NotExecutable(self.layout.hook(hook)));
                 }
@@ -212,8 +214,18 @@ impl Runner {
                 }
                 other => other?,
             }
+            // Some make the others executable, which a checkout on Windows does not keep. They are looked at after it.
+            if *hook == "pre_build"
+                && script::presence(&hooks_folder.join(hook)) == Presence::Executable
+            {
+                break;
+            }
         }
         Ok(())
+    }
+
+    fn check_hook(&self, hook: &str) -> Result<(), Error> {
+        script::check(&self.layout.hook(hook))
     }
 
     /// Completes the environment. Where bash is needed for it, the process becomes bash, and this does not return.

@@ -16,6 +16,8 @@ pub(crate) enum Step {
     Preflight {
         hooks: Vec<&'static str>,
     },
+    /// Refuses a hook that cannot be run, now that a hook before it had the opportunity to see to that.
+    Check(&'static str),
     /// Everything that the environment gets from elsewhere.
     Environment(Environment),
     /// `assemble` takes `.s2i` out of the uploaded source.
@@ -114,6 +116,7 @@ fn assemble(words: &[OsString], layout: &Layout) -> Vec<Step> {
         }),
         Step::TakeHooks,
         hook(layout, "pre_build"),
+        Step::Check("build"),
         Step::Environment(Environment {
             file: Some(layout.hook("build_env")),
             ..Environment::default()

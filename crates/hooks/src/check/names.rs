@@ -100,7 +100,7 @@ mod tests {
 
     const ENTRY: [(&str, &str); 2] = [
         (".s2i/bin/assemble", "powershift image assemble"),
-        (".s2i/bin/run", "powershift image run"),
+        (".s2i/bin/run", "#!/bin/sh\npowershift image run"),
     ];
 
     #[test]

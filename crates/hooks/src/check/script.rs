@@ -103,16 +103,40 @@ fn first_line(path: &Path, text: &str, crlf: bool, findings: &mut Findings<'_>) 
             .find(|part| !part.starts_with('-') && !part.contains('='))
             .unwrap_or_default();
     }
+    let path_of = name;
     let name = name.rsplit('/').next().unwrap_or_default();
+    if is_v2s(path_of, name) {
+        findings.error(path, Some(1), format!("today's images have no `{path_of}`"));
+        return match name {
+            "bash" => Interpreter::Bash,
+            "sh" => Interpreter::Sh,
+            _ => Interpreter::Other,
+        };
+    }
     match name {
         "bash" => Interpreter::Bash,
         "sh" | "dash" | "ksh" => Interpreter::Sh,
-        "oo-ruby" | "rhcsh" | "python2" | "python2.6" | "python2.7" => {
-            findings.error(path, Some(1), format!("today's images have no `{name}`"));
-            Interpreter::Other
-        }
         _ => Interpreter::Other,
     }
+}
+
+/// Whether an interpreter is one of V2's: by its place, or by a version that was V2's own.
+fn is_v2s(path: &str, name: &str) -> bool {
+    let places = ["/var/lib/openshift/", "/usr/libexec/openshift/", "/opt/rh/"];
+    let versions = [
+        "python2",
+        "python3.3",
+        "ruby1.",
+        "ruby-1.",
+        "ruby2.0",
+        "perl5.",
+        "php5",
+        "node0.",
+        "jruby1.",
+    ];
+    places.iter().any(|place| path.starts_with(place))
+        || versions.iter().any(|version| name.starts_with(version))
+        || matches!(name, "oo-ruby" | "rhcsh")
 }
 
 /// Whether a shell script ends at its first failing line, or has nothing to fail.
@@ -179,7 +203,7 @@ mod tests {
     fn hook(body: &str) -> String {
         let files = [
             (".s2i/bin/assemble", "powershift image assemble"),
-            (".s2i/bin/run", "powershift image run"),
+            (".s2i/bin/run", "#!/bin/sh\npowershift image run"),
             (".s2i/action_hooks/deploy*", body),
         ];
         findings(&files)
@@ -191,6 +215,19 @@ mod tests {
         insta::assert_snapshot!(hook("set -e\n"), @".s2i/action_hooks/deploy: warning: has no `#!` line; bash runs this file");
         insta::assert_snapshot!(hook("#!/bin/bash\r\nset -e\r\n"), @".s2i/action_hooks/deploy:1: error: Windows line ends (CRLF), so the interpreter is not found (status 127); convert it to plain line ends");
         insta::assert_snapshot!(hook("#!/usr/bin/env oo-ruby\n"), @".s2i/action_hooks/deploy:1: error: today's images have no `oo-ruby`");
+        for gone in [
+            "/usr/bin/ruby1.9",
+            "/usr/bin/python2.7",
+            "/opt/rh/ruby193/root/usr/bin/ruby",
+            "/var/lib/openshift/x/bin/tool",
+        ] {
+            let found = hook(&format!("#!{gone} -w\n"));
+            assert_eq!(
+                found,
+                format!(".s2i/action_hooks/deploy:1: error: today's images have no `{gone}`")
+            );
+        }
+        insta::assert_snapshot!(hook("#!/usr/bin/python3\n"), @"");
         insta::assert_snapshot!(hook("#!/usr/bin/env -S FOO=1 python3 -u\nimport x\nif\n"), @"");
     }
 
@@ -212,7 +249,7 @@ mod tests {
     fn a_hook_that_is_not_executable() {
         let files = [
             (".s2i/bin/assemble", "powershift image assemble"),
-            (".s2i/bin/run", "powershift image run"),
+            (".s2i/bin/run", "#!/bin/sh\npowershift image run"),
             (".s2i/action_hooks/build", "#!/bin/sh\n"),
         ];
         insta::assert_snapshot!(findings(&files), @".s2i/action_hooks/build: error: is not executable, which ends the command with status 1: chmod +x .s2i/action_hooks/build, and with git: git update-index --chmod=+x .s2i/action_hooks/build");

@@ -78,10 +78,7 @@ pub(super) fn check(path: &Path, text: &str, kind: Kind, findings: &mut Findings
                 findings.warning(path, number, format!("`{phrase}`: {advice}"));
             }
         }
-        for word in
-            code.split(|char: char| !(char.is_ascii_alphanumeric() || "_-./".contains(char)))
-        {
-            let name = word.rsplit('/').next().unwrap_or_default();
+        for name in commands(&code) {
             if let Some((name, advice)) = GONE.iter().find(|(gone, _)| *gone == name) {
                 // What is only said does no harm.
                 if !only_said(&code, name) {
@@ -95,6 +92,58 @@ pub(super) fn check(path: &Path, text: &str, kind: Kind, findings: &mut Findings
             environment_line(path, number, &code, depth == 0, findings);
         }
     }
+}
+
+/// Words before a command that leave it one.
+const BEFORE: [&str; 20] = [
+    "if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "exec", "command",
+    "builtin", "nohup", "env", "sudo", "xargs", "eval", "nice", "source",
+];
+
+/// The names of the programs that a line runs, as far as one line tells, and of the commands of Django that it names. What
+/// stands in an assignment, a URL or another program's words is none.
+fn commands(code: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut starts = true;
+    let mut open = 0_usize;
+    let mut word = String::new();
+    for char in code.chars().chain([' ']) {
+        if !(char.is_whitespace() || ";&|()`".contains(char)) {
+            // Quotes may hold a whole line, as after `sh -c`.
+            if !matches!(char, '"' | '\'') {
+                word.push(char);
+            }
+            continue;
+        }
+        let name = word.rsplit('/').next().unwrap_or_default().to_owned();
+        if word == "-c" {
+            starts = true;
+        } else if !word.is_empty() && starts {
+            let assigns = word.split_once('=').is_some_and(|(name, _)| {
+                name.chars()
+                    .all(|char| char.is_ascii_alphanumeric() || char == '_')
+            });
+            starts = assigns || word.starts_with('-') || BEFORE.contains(&word.as_str());
+            if !assigns {
+                names.push(name);
+            }
+        } else if word == "syncdb" {
+            names.push(name);
+        }
+        word.clear();
+        match char {
+            ')' if open > 0 => open -= 1,
+            // The end of a pattern in `case`.
+            ')' => starts = true,
+            '(' => {
+                open += 1;
+                starts = true;
+            }
+            ';' | '&' | '|' | '`' => starts = true,
+            _ => {}
+        }
+    }
+    names
 }
 
 /// Whether a line only prints the word: in quotes, after `echo` or `printf`, and not as a command that is run inside.
@@ -196,7 +245,7 @@ mod tests {
 
     const ENTRY: [(&str, &str); 2] = [
         (".s2i/bin/assemble", "powershift image assemble"),
-        (".s2i/bin/run", "powershift image run"),
+        (".s2i/bin/run", "#!/bin/sh\npowershift image run"),
     ];
 
     #[test]
@@ -217,10 +266,21 @@ mod tests {
                     echo 'sudo' | sudo sh\n";
         let files = [ENTRY[0], ENTRY[1], (".s2i/action_hooks/deploy*", body)];
         insta::assert_snapshot!(findings(&files), @"
-        .s2i/action_hooks/deploy:4: error: `rhc` is V2's client; use oc from outside
         .s2i/action_hooks/deploy:6: error: `rhc` is V2's client; use oc from outside
         .s2i/action_hooks/deploy:7: error: `sudo` is not to be had in a container that runs as an arbitrary user
-        .s2i/action_hooks/deploy:7: error: `sudo` is not to be had in a container that runs as an arbitrary user
+        ");
+    }
+
+    #[test]
+    fn names_that_are_no_commands() {
+        let body = "#!/bin/bash\nset -e\ngear=1\nexport gear=1 rhc=2\ncurl https://x.example/api/gear\ntouch /tmp/gear sudo\n\
+                    A=$gear B=/x/rhc true\nA=1 gear x\nx=$(/usr/bin/gear x)\nsh -c 'rhc x'\ncase $x in\n  y) gear z;;\nesac\n";
+        let files = [ENTRY[0], ENTRY[1], (".s2i/action_hooks/deploy*", body)];
+        insta::assert_snapshot!(findings(&files), @"
+        .s2i/action_hooks/deploy:8: error: `gear` is V2's; a container is its one process
+        .s2i/action_hooks/deploy:9: error: `gear` is V2's; a container is its one process
+        .s2i/action_hooks/deploy:10: error: `rhc` is V2's client; use oc from outside
+        .s2i/action_hooks/deploy:12: error: `gear` is V2's; a container is its one process
         ");
     }
 

@@ -7,7 +7,7 @@ use crate::args::Action;
 use crate::error::Error;
 use crate::plan::{Become, Step};
 use crate::script::Presence;
-use crate::{assemble, file, jobs, say, script};
+use crate::{assemble, file, jobs, program, say, script};
 
 impl Runner {
     /// Prints a step instead of taking it.
@@ -23,7 +23,8 @@ impl Runner {
             None => Presence::Absent,
         };
         match step {
-            Step::Banner(_) => {}
+            // What a hook makes of the next one shows when it has run.
+            Step::Banner(_) | Step::Check(_) => {}
             Step::Preflight { hooks } => self.preflight(hooks)?,
             Step::Environment(environment) => {
                 if environment.bash_env
@@ -62,13 +63,15 @@ impl Runner {
             Step::Builder { path, .. } => show("run", path),
             Step::FixPermissions(path) => show("fix permissions", path),
             Step::Jobs(wanted) => {
-                for path in self
-                    .layout
-                    .jobs(&wanted.category)
-                    .iter()
-                    .flat_map(|folder| jobs::list(folder))
-                {
-                    show("run", &path);
+                for folder in self.layout.jobs(&wanted.category) {
+                    let mut listed = jobs::list(&folder);
+                    jobs::sort_as_shell(&folder, &mut listed, &self.environ);
+                    for path in listed {
+                        match script::presence(&path) {
+                            Presence::Executable => show("run", &path),
+                            _ => show("not executable", &path),
+                        }
+                    }
                 }
             }
             Step::Become(Become::Application {
@@ -78,7 +81,9 @@ impl Runner {
                 ..
             }) => {
                 let present = script::presence(hook) == Presence::Executable;
-                show("become", if present { hook } else { builder });
+                let program = if present { hook } else { builder };
+                let there = file::is_file(program);
+                show(if there { "become" } else { "not found" }, program);
                 if self.invocation.options.init
                     && script::presence(post_deploy) == Presence::Executable
                 {
@@ -86,8 +91,16 @@ impl Runner {
                 }
             }
             Step::Become(Become::Command(words)) => {
+                // By the path of now; an environment file may set another.
+                let found = words.first().map(|word| program::find(word, &self.environ));
+                let what = match found {
+                    Some(Ok(program)) if script::is_executable(&program) => "become",
+                    Some(Ok(program)) if file::exists(&program) => "not executable",
+                    Some(Err(Error::CannotRun { .. })) => "not executable",
+                    _ => "not found",
+                };
                 let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-                say::line(&format!("{:<18} {}", "become", words.join(" ")));
+                say::line(&format!("{what:<18} {}", words.join(" ")));
             }
             Step::Become(Become::Shell) => show("become", Path::new("/bin/bash")),
         }

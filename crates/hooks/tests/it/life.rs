@@ -249,7 +249,7 @@ fn refreshing_and_other_builders() {
 
 #[test]
 fn tracing_runs_nothing() {
-    let image = Image::new();
+    let mut image = Image::new();
     image.env("deploy_env", "note deploy_env\n");
     image.hook("deploy", "note deploy");
     let output = image.ours(&["--trace", "run"]);
@@ -258,6 +258,23 @@ fn tracing_runs_nothing() {
     run                /opt/app-root/src/.s2i/action_hooks/deploy
     become             /usr/libexec/s2i/run
     ");
+    image.job("jobs/hourly/B", "note b");
+    image.job("jobs/hourly/a", "note a");
+    image.file("app/src/.s2i/jobs/hourly/c", "#!/bin/sh\n");
+    image.sorts_as_people_do();
+    insta::assert_snapshot!(text(&image.ours(&["--trace", "jobs", "hourly"]).stdout), @"
+    evaluate           /opt/app-root/src/.s2i/action_hooks/deploy_env
+    run                /opt/app-root/src/.s2i/jobs/hourly/a
+    run                /opt/app-root/src/.s2i/jobs/hourly/B
+    not executable     /opt/app-root/src/.s2i/jobs/hourly/c
+    ");
+    let what = |words: &[&str]| {
+        let output = image.ours(words);
+        text(&output.stdout).lines().last().unwrap().to_owned()
+    };
+    insta::assert_snapshot!(what(&["--trace", "exec", "nosuch", "a"]), @"not found          nosuch a");
+    insta::assert_snapshot!(what(&["--trace", "exec", "note", "a"]), @"become             note a");
+    insta::assert_snapshot!(what(&["--trace", "exec", "/etc/passwd"]), @"not executable     /etc/passwd");
     image.upload(&[("build", "note build")]);
     let output = image.ours(&["--trace", "assemble"]);
     insta::assert_snapshot!(text(&output.stdout), @r"

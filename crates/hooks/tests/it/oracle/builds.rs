@@ -1,8 +1,9 @@
 //! Builds: what is uploaded, where it goes, and in which order things run.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
-use super::{Bug, Case, as_if, case};
+use super::{Bug, Case, as_if, before, case, errors_to_stderr};
 use crate::image::{BUILDER, Image};
 
 const WORDS: [&str; 1] = ["assemble"];
@@ -25,6 +26,36 @@ pub(super) fn cases() -> Vec<Case> {
         case("a whole build", &WORDS, full),
         case("a build without hooks", &WORDS, |image| {
             image.upload(&[]);
+        }),
+        case(
+            "a pre_build that makes the others executable",
+            &WORDS,
+            |image| {
+                full(image);
+                image.upload(&[("pre_build", "note pre_build; chmod +x .s2i/action_hooks/*")]);
+                let build = image.at("tmp/src/.s2i/action_hooks/build");
+                fs::set_permissions(build, fs::Permissions::from_mode(0o644)).unwrap();
+            },
+        ),
+        case(
+            "a pre_build that leaves the next one as it is",
+            &WORDS,
+            |image| {
+                full(image);
+                let build = image.at("tmp/src/.s2i/action_hooks/build");
+                fs::set_permissions(build, fs::Permissions::from_mode(0o644)).unwrap();
+            },
+        )
+        .mends(Bug::B10, |seen| {
+            errors_to_stderr(seen);
+            // The builder had run before it was found out.
+            let end = seen
+                .stdout
+                .find(" -----> Running /opt/app-root/src/.s2i/action_hooks/build_env")
+                .unwrap();
+            seen.stdout.truncate(end);
+            seen.events = before(&seen.events, "build_env");
+            seen.move_file("app/src/app.py", "tmp/src/app.py");
         }),
         case("a failing builder", &WORDS, |image| {
             full(image);
