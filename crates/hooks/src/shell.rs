@@ -29,6 +29,9 @@ use lines::{Direct, Lines};
 /// How long another probe may take to make the passwd entry.
 const LOCK: Duration = Duration::from_secs(10);
 
+/// Stands for traps that are too large to be handed on.
+pub(crate) const TOO_LARGE: &str = "!";
+
 /// What bash is wanted for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wish<'a> {

@@ -216,7 +216,7 @@ const TRAPS: &str = r#"
 __oi_traps=$(builtin trap -p EXIT ERR) || :
 "#;
 
-/// Functions go along only where a trap may call them. The kernel takes no word of 128 KiB.
+/// Functions go along only where a trap may call them. The kernel takes no word of 128 KiB: see [`super::TOO_LARGE`].
 const TELL_TRAPS: &str = r#"
 __oi_traps=${__oi_traps#"trap -- '__oi_end "*"' EXIT"}
 if [[ $__oi_traps == *trap* ]]; then
@@ -227,7 +227,7 @@ if [[ $__oi_traps == *trap* ]]; then
   if __oi_fits; then
     __oi_words[__OI_WORD__]=$__oi_traps
   else
-    builtin printf 'WARNING: Script %s has traps, which are left out: its functions take more than 128 KiB.\n' "${__oi[3]}" >&2
+    __oi_words[__OI_WORD__]='!'
   fi
   builtin unset -f __oi_fits
 fi
