@@ -126,10 +126,10 @@ pub fn check(root: &Path) -> Vec<Finding> {
     let converted = file::is_file(&s2i.join("openshifter.json"));
     for path in sorted(&old).into_iter().filter(|_| !converted) {
         if file::is_file(&path)
-            && !s2i
-                .join("action_hooks")
-                .join(path.file_name().unwrap_or_default())
-                .exists()
+            && !file::exists(
+                &s2i.join("action_hooks")
+                    .join(path.file_name().unwrap_or_default()),
+            )
         {
             findings.warning(&path, None, "hooks of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them");
         }

@@ -111,7 +111,11 @@ impl Runner {
     fn finish(mut self) -> Result<u8, Error> {
         let ended = self.run();
         let traps = match &self.invocation.resume {
-            Some(resume) if !resume.traps.is_empty() && !self.took_over => resume.traps.as_os_str(),
+            Some(Resume { traps, .. })
+                if !traps.is_empty() && traps != shell::TOO_LARGE && !self.took_over =>
+            {
+                traps.as_os_str()
+            }
             _ => return ended,
         };
         let ended = match ended {
@@ -141,6 +145,12 @@ impl Runner {
                 {
                     let status = resume.failed;
                     self.event("environment", file, resume.began, Some(status.unwrap_or(0)));
+                    if resume.traps == shell::TOO_LARGE {
+                        say::warning(&format!(
+                            "Script {} has traps, which are left out: its functions take more than 128 KiB.",
+                            file.display()
+                        ));
+                    }
                     if let Some(status) = status {
                         let path = file.clone();
                         return Err(Error::Environment { path, status });

@@ -29,6 +29,9 @@ use lines::{Direct, Lines};
 /// How long another probe may take to make the passwd entry.
 const LOCK: Duration = Duration::from_secs(10);
 
+/// Stands for traps that are too large to be handed on.
+pub(crate) const TOO_LARGE: &str = "!";
+
 /// What bash is wanted for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wish<'a> {
@@ -82,6 +85,10 @@ pub(crate) fn become_bash(
         .and_then(|_| memory("traps"))
         .and_then(|memory| keep_open(memory, &mut open));
     words.extend(invocation.words.iter().cloned());
+    let redirects = (readable.redirects && wish.quiet && !plain)
+        .then(|| rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 0).ok())
+        .flatten()
+        .and_then(|stderr| keep_open(stderr, &mut open));
     let bash_env = environ.get("BASH_ENV").filter(|_| !wish.bash_env);
     let lines = Lines {
         first_process,
@@ -93,7 +100,7 @@ pub(crate) fn become_bash(
         file: wish.file.is_some(),
         open: readable.number,
         copy: readable.copy,
-        redirects: readable.redirects,
+        redirects,
         failed,
         traps,
         memory,

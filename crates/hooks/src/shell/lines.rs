@@ -30,8 +30,8 @@ pub(super) struct Lines {
     pub(super) open: Option<i32>,
     /// It is read from a copy with a name, to be removed.
     pub(super) copy: bool,
-    /// It may send this shell's standard output elsewhere.
-    pub(super) redirects: bool,
+    /// It may send this shell's standard output elsewhere: a descriptor of what that is meanwhile, to compare with.
+    pub(super) redirects: Option<i32>,
     /// A failure is told to the runner, as the word of this number, instead of being said.
     pub(super) failed: Option<usize>,
     /// What the file has trapped is told to the runner, as the word of this number.
@@ -165,18 +165,13 @@ const AFTER: &str = r#"
 builtin unset -f exec
 "#;
 
-/// What is compared with, from before everything is exported.
-const REFERENCE: &str = r#"
-exec {__oi_err}>&2
-"#;
-
 /// What the file has made of standard output itself is kept. Whether it is another one, only /proc can tell.
 const FILE_REDIRECTS: &str = r#"
 {
   builtin . "${__oi[4]}"
   { builtin set +ax; } 2>/dev/null || builtin set +ax
   builtin unset -f exec
-  if [[ -e /dev/fd/$__oi_err && ! /dev/fd/1 -ef /dev/fd/$__oi_err ]]; then
+  if [[ -e /dev/fd/__OI_FD__ && ! /dev/fd/1 -ef /dev/fd/__OI_FD__ ]]; then
     __oi_out=-
     [[ ! -e /dev/fd/1 ]] || exec {__oi_out}>&1
   fi
@@ -185,7 +180,7 @@ if [[ -n ${__oi_out-} ]]; then
   exec >&"$__oi_out"
   [[ $__oi_out == - ]] || exec {__oi_out}>&-
 fi
-exec {__oi_err}>&-
+exec __OI_FD__>&-
 "#;
 
 const BACK: &str = r#"
@@ -221,7 +216,7 @@ const TRAPS: &str = r#"
 __oi_traps=$(builtin trap -p EXIT ERR) || :
 "#;
 
-/// Functions go along only where a trap may call them. The kernel takes no word of 128 KiB.
+/// Functions go along only where a trap may call them. The kernel takes no word of 128 KiB: see [`super::TOO_LARGE`].
 const TELL_TRAPS: &str = r#"
 __oi_traps=${__oi_traps#"trap -- '__oi_end "*"' EXIT"}
 if [[ $__oi_traps == *trap* ]]; then
@@ -232,7 +227,7 @@ if [[ $__oi_traps == *trap* ]]; then
   if __oi_fits; then
     __oi_words[__OI_WORD__]=$__oi_traps
   else
-    builtin printf 'WARNING: Script %s has traps, which are left out: its functions take more than 128 KiB.\n' "${__oi[3]}" >&2
+    __oi_words[__OI_WORD__]='!'
   fi
   builtin unset -f __oi_fits
 fi
@@ -349,10 +344,9 @@ impl Lines {
         put(FAIL_FAST, true);
         put(BANNER, self.file && !self.quiet);
         if self.file {
-            let redirects = self.quiet && self.redirects;
-            put(REFERENCE, redirects);
+            let redirects = self.quiet && self.redirects.is_some();
             put(HERE, true);
-            put(FILE_REDIRECTS, redirects);
+            put(&number(FILE_REDIRECTS, self.redirects), redirects);
             put(FILE_QUIET, self.quiet && !redirects);
             put(FILE, !self.quiet);
             put(AFTER, !redirects);

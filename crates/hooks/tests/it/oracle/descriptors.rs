@@ -44,14 +44,16 @@ pub(super) fn cases() -> Vec<Case> {
         for (what, body) in [
             ("reads by 3", "exec 3</etc/passwd\n"),
             ("closes 3", "exec 3>&-\n"),
+            ("takes many", "exec 3>/tmp/x 8>&3 9>&3 40>&3 200>/tmp/y\n"),
+            ("takes 10", "exec 3>/tmp/x 10>/tmp/y\n"),
             ("writes by 3", "exec 3>/tmp/x\necho first >&3\n"),
             (
                 "closes all that it finds",
                 "for fd in /proc/self/fd/*; do fd=${fd##*/}; if [ \"$fd\" -gt 2 ]; then eval \"exec $fd>&-\"; fi; done\nunset fd\n",
             ),
         ] {
-            // A command's own output is then one of them.
-            if name == "exec" && what.starts_with("closes all") {
+            // A command's own output is then one of them, and bash keeps it as 10.
+            if name == "exec" && matches!(what, "closes all that it finds" | "takes 10") {
                 continue;
             }
             cases.push(case(
@@ -152,6 +154,7 @@ fn left_behind() -> Vec<Case> {
 fn converted() -> Vec<Case> {
     let windows = "A=1\r\nif true; then\r\n  B=2\r\nfi\r\n";
     let clean = "A=1\nif true; then\n  B=2\nfi\n";
+    let mut cases = Vec::new();
     let put = |body: &'static str| {
         move |image: &mut Image| {
             image.env("deploy_env", body);
@@ -159,9 +162,34 @@ fn converted() -> Vec<Case> {
             image.without_proc = true;
         }
     };
+    let many = "exec 3>/tmp/x\necho first >&3\nB=2\n";
+    for words in [&["exec", "note", "command"][..], &["run"], &["ready"]] {
+        let again = words.to_vec();
+        let put = |body: &'static str| {
+            move |image: &mut Image| {
+                image.env("deploy_env", body);
+                image.hook("ready", "echo hook >&3; note hook");
+            }
+        };
+        cases.push(
+            case(
+                format!("{} with Windows line ends and a descriptor 3", words[0]),
+                words,
+                put("exec 3>/tmp/x\r\necho first >&3\r\nB=2\r\n"),
+            )
+            .mends(Bug::B12, move |seen| {
+                let script = seen.tree.lines().filter(|line| line.contains("/deploy_env ")).map(str::to_owned).collect::<Vec<_>>();
+                *seen = as_if(&again, put(many));
+                let others = seen.tree.lines().filter(|line| !line.contains("/deploy_env ")).map(str::to_owned);
+                let mut lines: Vec<String> = others.chain(script).collect();
+                lines.sort();
+                seen.tree = lines.join("\n");
+                seen.stderr = "WARNING: Script /opt/app-root/src/.s2i/action_hooks/deploy_env has Windows line ends (CRLF); they are left out.\n".into();
+            }),
+        );
+    }
     let commands: [&'static [&'static str]; 3] =
         [&["exec", "note", "command"], &["run"], &["ready"]];
-    let mut cases = Vec::new();
     for words in commands {
         cases.push(
             case(

@@ -144,6 +144,15 @@ pub(super) fn cases() -> Vec<Case> {
         "A=$#,$1\nB=x\n",
     ));
     cases.extend(functions());
+    // A shell would put it right before it shows it.
+    cases.push(case(
+        "deploy_env: the working directory with another source path",
+        &["run"],
+        |image| {
+            image.env("deploy_env", "S2I_SOURCE_PATH=/opt/app-root\n");
+            image.script("s2i/run", "#!/usr/bin/printenv PWD\n");
+        },
+    ));
     cases.push(case(
         "deploy_env: a folder",
         &["exec", "note", "command"],
