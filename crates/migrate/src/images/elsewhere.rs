@@ -31,7 +31,8 @@ pub(super) async fn tell_digests(source: &Cluster, planned: &mut PlannedImages) 
     }
 }
 
-/// Losses for such images that the target has not. Where this user may not look, the application's start will tell.
+/// Losses for such images that the target has not. Where this user may not look (a project that is not there looks the
+/// same), that is said: a workload's start will tell, a CronJob's not.
 ///
 /// # Errors
 /// When the target cannot be asked.
@@ -65,7 +66,9 @@ pub(super) async fn missing(
             }
             match stream_tag(target, project, name).await {
                 Ok(Some(_)) => {}
-                Err(error) if error.is_forbidden() => {}
+                Err(error) if error.is_forbidden() => report.next.push(format!(
+                    "this user may not see whether the target has the image {project}/{name}, which stays there: have somebody look who may"
+                )),
                 Err(error) if !error.is_unknown_kind() => return Err(error.into()),
                 _ => report.losses.push(format!(
                     "image {project}/{name} is not at the target, and was to be there already: import it there, or decide otherwise with `--images 'copy {}'` or `--images 'map {}=NEW'`",
