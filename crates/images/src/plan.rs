@@ -127,27 +127,6 @@ impl ImagePlan {
             .collect();
         Ok(Self { images, unused })
     }
-
-    /// Takes note that an image cannot be had where it should be: its decision is a problem then.
-    pub fn unreachable(&mut self, name: &str, error: &ImagesError) {
-        for one in self.images.iter_mut().filter(|one| one.image.name == name) {
-            let reason = error.to_string();
-            one.problem = Some(reason.clone());
-            one.image.origin = Origin::Unreachable { reason };
-        }
-    }
-
-    /// Images whose bytes are to be copied.
-    pub fn to_copy(&self) -> impl Iterator<Item = &PlannedImage> {
-        self.images
-            .iter()
-            .filter(|one| one.decision == Decision::Copy)
-    }
-
-    /// Images that cannot be had as decided.
-    pub fn problems(&self) -> impl Iterator<Item = &PlannedImage> {
-        self.images.iter().filter(|one| one.problem.is_some())
-    }
 }
 
 /// Images whose references cannot be read: what is wrong with each is its problem, and another may take its place.

@@ -22,6 +22,7 @@ pub use plan::PlannedImages;
 pub(crate) use access::{OTHERWISE, hint};
 pub(crate) use back::lead_back;
 pub(crate) use chosen::chosen;
+pub(crate) use elsewhere::check_mapped;
 pub(crate) use give::{Goal, image_of, look as look_at_target, streams};
 pub(crate) use land::{Landing, not_worrying};
 pub(crate) use lead::{adapt, held_builds, hold_where_present};

@@ -46,7 +46,7 @@ pub enum Existing {
 }
 
 /// How long a build at the target may take, unless it is given longer.
-pub const BUILD_PATIENCE: Duration = Duration::from_secs(1800);
+const BUILD_PATIENCE: Duration = Duration::from_secs(1800);
 
 /// How a chart is to be imported.
 #[derive(Debug, Clone)]
@@ -78,6 +78,14 @@ pub struct ImportOptions {
     pub build_patience: Duration,
     /// Only says what would be done.
     pub dry_run: bool,
+}
+
+impl ImportOptions {
+    /// Gives the application so long to be ready. A build may take [`BUILD_PATIENCE`] even if that is longer.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+        self.build_patience = patience.max(BUILD_PATIENCE);
+    }
 }
 
 /// What a policy or `resume` knows besides.
@@ -263,6 +271,8 @@ async fn work(
         options.existing,
     )
     .await?;
+    let (records, at) = (&landing.records, &prepared.objects);
+    crate::images::check_mapped(records, at, &options.images, report).await?;
     let images = crate::images::look_at_target(
         run,
         chart,

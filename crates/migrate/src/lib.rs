@@ -38,7 +38,7 @@ pub use endpoint::{Endpoint, EndpointError, InputFile};
 pub use error::{Failed, MigrateError, chain};
 pub use export::{ChartForm, ExportOptions, Exported, export};
 pub use images::{ImageOptions, PlannedImages};
-pub use import::{BUILD_PATIENCE, Existing, ImportOptions, import, open_chart};
+pub use import::{Existing, ImportOptions, import, open_chart};
 pub use journal::{Event, Journal, JournalError};
 pub use openshifter_images::{
     Choices as ImageChoices, ImagesError, Platform as ImagePlatform, Platforms as ImagePlatforms,

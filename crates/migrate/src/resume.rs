@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use openshifter_chart::Chart;
 use openshifter_cluster::Cluster;
@@ -32,6 +33,8 @@ pub struct ResumeOptions<'a> {
     pub target_token: Option<&'a SecretString>,
     /// Credentials for other registries, as Docker's `config.json` holds them.
     pub auth_file: Option<&'a SecretString>,
+    /// As [`ImportOptions::patience`]; what was said at first, if nothing is.
+    pub patience: Option<Duration>,
 }
 
 /// What is remembered of an import whose images come straight from the source's registries.
@@ -66,6 +69,9 @@ pub(crate) struct Remembered {
     insecure_registries: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     straight: Option<ComesStraight>,
+    /// As [`ImportOptions::patience`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    patience: Option<Duration>,
 }
 
 impl Remembered {
@@ -96,6 +102,7 @@ impl Remembered {
             straight: straight.map(|straight| ComesStraight {
                 registry: straight.registry.clone(),
             }),
+            patience: Some(options.patience),
         }
     }
 
@@ -120,7 +127,11 @@ impl Remembered {
         }
     }
 
-    fn options(&self) -> Result<ImportOptions, MigrateError> {
+    fn options(&self, again: &ResumeOptions<'_>) -> Result<ImportOptions, MigrateError> {
+        let mut usual = ImportOptions::default();
+        if let Some(patience) = again.patience.or(self.patience) {
+            usual.set_patience(patience);
+        }
         Ok(ImportOptions {
             values: self.values.clone(),
             existing: match self.existing.as_str() {
@@ -141,10 +152,12 @@ impl Remembered {
                 choices: ImageChoices::parse(&self.images)?,
                 registry: self.registry.clone(),
                 insecure: self.insecure_registries.clone(),
+                token: again.target_token.cloned(),
+                auth_file: again.auth_file.cloned(),
                 // For which platforms images are copied was the export's.
                 ..ImageOptions::default()
             },
-            ..ImportOptions::default()
+            ..usual
         })
     }
 }
@@ -196,8 +209,7 @@ pub async fn resume(run: &Run, target: &Cluster, again: &ResumeOptions<'_>) -> E
         .state
         .spool()
         .map_err(|source| fail(MigrateError::State { source }))?;
-    let mut options = remembered.options().map_err(fail)?;
-    options.images.token = again.target_token.cloned();
+    let mut options = remembered.options(again).map_err(fail)?;
     let chart = open_chart(&remembered.chart, spool.path(), options.allow)
         .await
         .map_err(fail)?;

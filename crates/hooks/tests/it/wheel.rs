@@ -28,7 +28,7 @@ fn build(out: &Path) -> String {
 }
 
 #[test]
-fn pip_installs_both_commands_without_a_network() {
+fn pip_installs_the_commands_without_a_network() {
     let work = tempfile::tempdir().unwrap();
     let wheel = build(&work.path().join("wheels"));
     let venv = work.path().join("venv");
@@ -40,7 +40,7 @@ fn pip_installs_both_commands_without_a_network() {
     let source = work.path().join("src");
     fs::create_dir_all(source.join(".s2i/action_hooks")).unwrap();
     fs::write(source.join(".s2i/action_hooks/deploy_env"), "LEVEL=5\n").unwrap();
-    for command in ["powershift", "openshifter-image"] {
+    for command in ["powershift", "openshifter", "openshifter-image"] {
         let said = ran(Command::new(venv.join("bin").join(command))
             .args(["image", "exec", "sh", "-c", "echo $LEVEL"])
             .env("S2I_APPLICATION_PATH", work.path())

@@ -61,8 +61,25 @@ impl Repository {
     pub async fn digest_of(&self, tag: &str) -> Result<Option<Digest>, ImagesError> {
         self.check_tag(tag)?;
         let image = self.reference(Some(tag), None);
+        self.look_up(tag, &image).await
+    }
+
+    /// The digest of an image by its reference, whose registry and repository are taken for this one: of its digest where
+    /// it has one, else of its tag, `latest` without any. `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the registry refuses or cannot be reached.
+    pub async fn resolve(&self, image: &ImageReference) -> Result<Option<Digest>, ImagesError> {
+        match image.digest() {
+            Some(digest) => self.look_up(&digest.to_string(), &image.to_string()).await,
+            None => self.digest_of(image.tag().unwrap_or("latest")).await,
+        }
+    }
+
+    /// The digest of a manifest by tag or digest.
+    async fn look_up(&self, reference: &str, image: &str) -> Result<Option<Digest>, ImagesError> {
         let action = format!("read the manifest of {image}");
-        let url = self.path(&format!("manifests/{tag}"))?;
+        let url = self.path(&format!("manifests/{reference}"))?;
         let ask = self
             .registry
             .ask(Method::HEAD, url, action, self.pull_scope())
@@ -71,19 +88,24 @@ impl Repository {
             Ok(response) => match digest_header(response.headers()) {
                 Some(digest) => Ok(Some(digest)),
                 // The header is optional; the bytes tell.
-                None => Ok(self
-                    .manifest(tag, &image, LIMIT)
-                    .await?
-                    .map(|served| Digest::of(&served.bytes))),
+                None => self.read_digest(reference, image).await,
             },
             Err(ImagesError::Refused { status: 404, .. }) => Ok(None),
             // Servers of the protocol need not know HEAD here.
-            Err(ImagesError::Refused { status: 405, .. }) => Ok(self
-                .manifest(tag, &image, LIMIT)
-                .await?
-                .map(|served| Digest::of(&served.bytes))),
+            Err(ImagesError::Refused { status: 405, .. }) => {
+                self.read_digest(reference, image).await
+            }
             Err(error) => Err(error),
         }
+    }
+
+    async fn read_digest(
+        &self,
+        reference: &str,
+        image: &str,
+    ) -> Result<Option<Digest>, ImagesError> {
+        let served = self.manifest(reference, image, LIMIT).await?;
+        Ok(served.map(|served| Digest::of(&served.bytes)))
     }
 
     /// A manifest by tag or digest, of at most so many bytes; `None` when it is not there.

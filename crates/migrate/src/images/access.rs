@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use openshifter_cluster::Cluster;
 use openshifter_images::{
     Choices, ClusterRegistry, ImageReference, ImagesError, Platforms, Registry, RegistryAccess,
-    RegistryCredentials, RegistryEndpoint, RegistryTrust,
+    RegistryCredentials, RegistryEndpoint, RegistryTrust, RegistryTuning,
 };
 use openshifter_objects::Object;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -90,6 +90,18 @@ impl ImageOptions {
         repository: &str,
         objects: &[Object],
     ) -> Result<Registry, ImagesError> {
+        self.other_registry_tuned(host, repository, objects, RegistryTuning::default())
+            .await
+    }
+
+    /// [`ImageOptions::other_registry`] with other limits.
+    pub(crate) async fn other_registry_tuned(
+        &self,
+        host: &str,
+        repository: &str,
+        objects: &[Object],
+        tuning: RegistryTuning,
+    ) -> Result<Registry, ImagesError> {
         let endpoint = RegistryEndpoint::parse(host, self.trust(host))?;
         let given = self.auth_file.as_ref().and_then(|text| {
             RegistryCredentials::of_auth_file(text.expose_secret(), host, repository)
@@ -97,7 +109,7 @@ impl ImageOptions {
         let credentials = given
             .or_else(|| RegistryCredentials::of_pull_secrets(objects, host, repository))
             .unwrap_or_default();
-        Registry::connect(&endpoint, credentials).await
+        Registry::connect_tuned(&endpoint, credentials, tuning).await
     }
 }
 

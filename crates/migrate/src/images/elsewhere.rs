@@ -1,19 +1,48 @@
-//! Images in ImageStreams of other projects, which stay where they are: what they are at the source, and whether the
-//! target has them.
+//! Images that nobody copies, since they are elsewhere: in ImageStreams of other projects, and in other registries. What they
+//! are at the source, and whether the target has them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use openshifter_chart::ImageRecord;
 use openshifter_cluster::{Cluster, ClusterError};
-use openshifter_images::{Decision, Origin};
+use openshifter_images::{
+    Decision, Digest, Image, ImageReference, ImagesError, InternalRegistries, Origin, PlannedImage,
+    RegistryTuning,
+};
 use openshifter_objects::{GroupKind, Object};
 
-use super::PlannedImages;
+use super::{ImageOptions, PlannedImages};
 use crate::{MigrateError, Report};
 
-/// Asks for the digests of such images that are not copied: of an application's own objects, none tells. A tag that this
-/// user may not see, or that is not there, stays without.
-pub(super) async fn tell_digests(source: &Cluster, planned: &mut PlannedImages) {
+/// Registries that are asked at once.
+const AT_ONCE: usize = 8;
+
+/// A question by the way: nobody should have to wait for a registry that does not answer.
+const BRIEFLY: RegistryTuning = RegistryTuning {
+    connect_timeout: Duration::from_secs(5),
+    answer_timeout: Duration::from_secs(10),
+    commit_timeout: Duration::from_secs(10),
+    idle_timeout: Duration::from_secs(5),
+    attempts: 1,
+    first_delay: Duration::ZERO,
+    longest_delay: Duration::ZERO,
+    chunk: 0,
+};
+
+/// Asks for the digests of images that are not copied, where the objects do not tell them: an ImageStreamTag of another
+/// project, or the image's registry. A tag of a project that this user may not see, or that is not there, stays without;
+/// an image that its registry does not have, or whose registry does not answer, is unreachable. That is no problem yet:
+/// the target may have a way to it (a mirror, another network).
+///
+/// What an image is mapped to has to be there: if its registry says that it is not, that is a problem.
+pub(super) async fn tell_digests(
+    source: &Cluster,
+    objects: &[Object],
+    options: &ImageOptions,
+    planned: &mut PlannedImages,
+) {
     let unknown = planned.0.iter_mut().filter(|one| {
         one.image.digest.is_none()
             && one.decision != Decision::Copy
@@ -28,6 +57,133 @@ pub(super) async fn tell_digests(source: &Cluster, planned: &mut PlannedImages) 
             let digest = found.value()["image"]["metadata"]["name"].as_str();
             one.image.digest = digest.and_then(|digest| digest.parse().ok());
         }
+    }
+    let asked: Vec<(usize, ImageReference)> = planned
+        .0
+        .iter()
+        .enumerate()
+        .filter_map(|(index, one)| Some((index, to_be_asked(one)?.clone())))
+        .collect();
+    let answers = stream::iter(asked)
+        .map(async |(index, image)| (index, ask(&image, objects, options).await))
+        .buffer_unordered(AT_ONCE);
+    for (index, answer) in answers.collect::<Vec<_>>().await {
+        if let Some(one) = planned.0.get_mut(index) {
+            answered(one, answer);
+        }
+    }
+}
+
+/// The image that a registry is asked for: what another one is mapped to, or what stays outside and has no digest yet.
+fn to_be_asked(planned: &PlannedImage) -> Option<&ImageReference> {
+    match &planned.decision {
+        _ if planned.problem.is_some() => None,
+        Decision::Map { to } => Some(to).filter(|to| is_outside(to)),
+        Decision::External if is_open(&planned.image) => planned.image.reference.as_ref(),
+        _ => None,
+    }
+}
+
+/// Whether an image of another registry is known by its tag alone.
+fn is_open(image: &Image) -> bool {
+    image.digest.is_none() && image.origin == Origin::External
+}
+
+/// Whether it is a registry's that this machine may ask, and no name that is known within a cluster only.
+fn is_outside(image: &ImageReference) -> bool {
+    !InternalRegistries::default().is_internal(image.registry())
+}
+
+fn answered(planned: &mut PlannedImage, answer: Result<Option<Digest>, ImagesError>) {
+    let mapped = matches!(planned.decision, Decision::Map { .. });
+    let (text, gone) = match answer {
+        Ok(Some(digest)) if !mapped => {
+            planned.image.digest = Some(digest);
+            return;
+        }
+        Ok(Some(_)) => return,
+        Ok(None) => ("its registry does not have it".to_owned(), true),
+        Err(error) => (error.to_string(), false),
+    };
+    match (mapped, gone) {
+        (true, true) => planned.problem = Some(not_at_its_registry(&planned.decision)),
+        (true, false) => {
+            planned.note = Some(format!(
+                "nobody could look whether that image is there: {text}"
+            ));
+        }
+        (false, _) => {
+            let left = "left to the target, which pulls it by itself";
+            planned.note.get_or_insert_with(|| left.to_owned());
+            planned.image.origin = Origin::Unreachable { reason: text };
+        }
+    }
+}
+
+fn not_at_its_registry(decision: &Decision) -> String {
+    match decision {
+        Decision::Map { to } => format!(
+            "it is mapped to {to}, which its registry does not have: push that first, or map it to another one"
+        ),
+        _ => String::new(),
+    }
+}
+
+/// The digest that a registry outside of the clusters has for an image; `None` when it does not have the image.
+async fn ask(
+    image: &ImageReference,
+    objects: &[Object],
+    options: &ImageOptions,
+) -> Result<Option<Digest>, ImagesError> {
+    let registry = options
+        .other_registry_tuned(image.registry(), image.repository(), objects, BRIEFLY)
+        .await?;
+    registry
+        .repository(image.repository())?
+        .resolve(image)
+        .await
+}
+
+/// Looks whether images that others are mapped to are there, as far as their registries tell it. `objects` have the
+/// pull secrets.
+///
+/// # Errors
+/// When a registry says that it does not have one; all of those are named.
+pub(crate) async fn check_mapped(
+    records: &[ImageRecord],
+    objects: &[Object],
+    options: &ImageOptions,
+    report: &mut Report,
+) -> Result<(), MigrateError> {
+    let mapped = records.iter().filter(|record| record.decision == "map");
+    let asked: Vec<(&ImageRecord, ImageReference)> = mapped
+        .filter_map(|record| Some((record, record.to.as_deref()?.parse().ok()?)))
+        .filter(|(_, to)| is_outside(to))
+        .collect();
+    let mut answers: Vec<_> = stream::iter(asked)
+        .map(async |(record, to)| (record, ask(&to, objects, options).await, to))
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    answers.sort_by_key(|(record, ..)| &record.name);
+    let mut gone = Vec::new();
+    for (record, answer, to) in answers {
+        match answer {
+            Ok(Some(_)) => {}
+            Ok(None) => gone.push(format!(
+                "image {}: {}",
+                record.name,
+                not_at_its_registry(&Decision::Map { to })
+            )),
+            Err(error) => report.next.push(format!(
+                "nobody could look whether {to} is there, which {} is mapped to: {error}",
+                record.name
+            )),
+        }
+    }
+    match gone.is_empty() {
+        true => Ok(()),
+        false => Err(MigrateError::NotPossible(gone.join("; "))),
     }
 }
 

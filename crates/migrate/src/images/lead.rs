@@ -20,7 +20,8 @@ const FROM: &[&str] = &[
 /// Where objects that have no triggers of their own hold them, as JSON.
 const TRIGGERS: &str = "image.openshift.io/triggers";
 
-/// BuildConfigs whose image is brought along or has another in its place, and which must not build one more at once.
+/// BuildConfigs whose image is brought along or has another in its place, and which must not build one more at once. One
+/// that builds the present image is free, whatever becomes of a former one.
 pub(crate) fn held_builds(records: &[ImageRecord]) -> BTreeSet<String> {
     records
         .iter()
@@ -30,7 +31,13 @@ pub(crate) fn held_builds(records: &[ImageRecord]) -> BTreeSet<String> {
             _ => false,
         })
         .filter_map(|record| record.build_config.clone())
+        .filter(|name| !builds_anew(records, name))
         .collect()
+}
+
+fn builds_anew(records: &[ImageRecord], config: &str) -> bool {
+    let mut anew = records.iter().filter(|one| one.decision == "rebuild");
+    anew.any(|record| record.build_config.as_deref() == Some(config))
 }
 
 /// Makes ImageStreams lead to the images that take the place of others, and not to where those are that are copied;
@@ -78,7 +85,8 @@ pub(crate) fn adapt(
 /// import goes on only where the target has it already.
 pub(crate) fn hold_where_present(objects: &mut [Object], records: &[ImageRecord]) {
     let copied = records.iter().filter(|record| record.decision == "copy");
-    for name in copied.filter_map(|record| record.build_config.as_deref()) {
+    let configs = copied.filter_map(|record| record.build_config.as_deref());
+    for name in configs.filter(|name| !builds_anew(records, name)) {
         hold_config(objects, name);
     }
 }
@@ -406,7 +414,12 @@ mod tests {
             config("copy"),
             config("rebuild"),
         ];
-        let records = ["map", "external", "copy", "rebuild"].map(of);
+        let mut records = ["map", "external", "copy", "rebuild"].map(of).to_vec();
+        // A former image of what is built anew.
+        records.push(ImageRecord {
+            build_config: Some("rebuild".to_owned()),
+            ..of("copy")
+        });
         adapt(&mut objects, &records, "shop").unwrap();
         for held in &objects[..3] {
             assert_eq!(

@@ -35,7 +35,7 @@ impl PlannedImages {
             planned.keep();
         }
         survey_all(source, namespace, objects, options, &mut planned).await;
-        elsewhere::tell_digests(source, &mut planned).await;
+        elsewhere::tell_digests(source, objects, options, &mut planned).await;
         for held in held_back(objects, namespace) {
             let tagged = planned.0.iter_mut().find(|one| {
                 let mut tags = one.image.tags.iter();

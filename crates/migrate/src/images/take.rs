@@ -18,7 +18,7 @@ use super::manual::held_back;
 use super::meter::Meter;
 use super::place::{Places, made_by};
 use super::straight::{Straight, place_of};
-use super::{ImageOptions, PlannedImages};
+use super::{ImageOptions, PlannedImages, elsewhere};
 use crate::export::Role;
 use crate::journal::At;
 use crate::{MigrateError, Report, Run};
@@ -61,10 +61,17 @@ pub(crate) async fn look(
         run.progress.stage("looking at the images");
     }
     let looked = survey_all(source, namespace, objects, options, &mut planned).await;
+    elsewhere::tell_digests(source, objects, options, &mut planned).await;
     let mut trouble = looked.trouble;
     let mut refused = Refused::default();
     for one in &planned.0 {
         let Some(problem) = &one.problem else {
+            if let (At::Source, Origin::Unreachable { reason }) = (role.at, &one.image.origin) {
+                report.next.push(format!(
+                    "image {} stays where it is, and could not be looked up there: {reason}",
+                    one.image.name
+                ));
+            }
             continue;
         };
         let name = &one.image.name;
@@ -79,6 +86,11 @@ pub(crate) async fn look(
         );
         if one.chosen.is_some() || other || (copied && needed) {
             refused.add(name, problem, error);
+        } else if let (true, At::Target, Some(error)) = (one.kept, role.at, &error) {
+            // It can be built again, as it was.
+            report.next.push(format!(
+                "the image {name} of the target's former application is not kept, and has to be built again to go back: {error}"
+            ));
         } else if copied {
             report.losses.push(format!("{}{problem}", not_copied(name)));
             let hint = error.as_ref().and_then(hint);

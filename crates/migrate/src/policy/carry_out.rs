@@ -402,7 +402,7 @@ impl Work<'_> {
             at: At::Target,
             stay_quiesced: true,
             planned: None,
-            keeps_built: false,
+            keeps_built: true,
             onward: None,
         };
         match export_as(
@@ -417,6 +417,7 @@ impl Work<'_> {
         {
             Ok(exported) => {
                 state.quiesced_target = exported.quiesced;
+                report.next.extend(exported.report.next);
                 if exported.report.outcome != Outcome::Complete {
                     let first = exported.report.losses.first().cloned().unwrap_or_default();
                     return Err(MigrateError::NotPossible(format!(

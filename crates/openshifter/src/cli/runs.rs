@@ -51,6 +51,9 @@ pub(crate) struct Resume {
     pub(crate) registries: FromRegistries,
     #[command(flatten)]
     pub(crate) to_registry: ToRegistry,
+    /// How long the application may take to be ready; as it was said at first, if nothing is
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 #[derive(Debug, Args)]

@@ -8,8 +8,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use openshifter_cluster::SecretString;
 use openshifter_migrate::{
-    BUILD_PATIENCE, ExportOptions, ImageChoices, ImageOptions, ImagePlatform, ImagePlatforms,
-    ImportOptions,
+    ExportOptions, ImageChoices, ImageOptions, ImagePlatform, ImagePlatforms, ImportOptions,
 };
 use openshifter_objects::Selector;
 use serde_json::Value;
@@ -236,7 +235,7 @@ impl Writing {
         images: &Images,
         migrates: bool,
     ) -> Result<ImportOptions> {
-        Ok(ImportOptions {
+        let mut options = ImportOptions {
             values: self.overrides()?,
             existing: self.existing.into(),
             overwrite_data: self.overwrite_data,
@@ -248,10 +247,10 @@ impl Writing {
                 token: self.to_registry_as.token()?,
                 ..images.options(!migrates, self.to_registry.as_ref())?
             },
-            patience: self.timeout,
-            build_patience: self.timeout.max(BUILD_PATIENCE),
             ..ImportOptions::default()
-        })
+        };
+        options.set_patience(self.timeout);
+        Ok(options)
     }
 
     /// What is put over the chart's own values.

@@ -87,6 +87,7 @@ pub(crate) async fn resume(args: Resume, printer: Printer) -> Result<Exit> {
         source_token: source_token.as_ref(),
         target_token: target_token.as_ref(),
         auth_file: auth_file.as_ref(),
+        patience: args.timeout,
     };
     let result = openshifter_migrate::resume(&started.run, &target.cluster, &options).await;
     let exit = started.end(printer, &result, false);

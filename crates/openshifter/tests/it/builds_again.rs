@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use openshifter_testing::GitServer;
+use openshifter_testing::{GitServer, config};
 use serde_json::{Value, json};
 
 use crate::images::{
@@ -460,4 +460,57 @@ fn a_move_in_place_keeps_the_image_of_what_cannot_be_built_any_more() {
     assert_eq!(tagged(&shop), Some(digest));
     assert_eq!(running(&shop, "web").1, "what ran");
     is_clean(&[&shop]);
+}
+
+#[test]
+fn what_gives_way_to_another_application_keeps_its_image() {
+    let world = World::small();
+    let shop = world.minishift.project("shop");
+    let tool = Tool::with_projects(&world, "shop", "shop");
+    shop.create(&[config("front", json!({"says": "welcome"}))]);
+    let git = GitServer::start();
+    commit(&git, "web", &world.path("tree"), "what ran");
+    let [far, near] = ["far", "near"].map(|name| {
+        let space = world.minishift.project(name);
+        space.create(&[
+            stream("web"),
+            build_config(&from_git(&git, "web")),
+            deployment_config(),
+        ]);
+        assert_eq!(running(&space, "web").1, "what ran");
+        space
+    });
+    let migrate = |to: &str| {
+        let words = "--output json migrate --from minishift --to minishift --policy ping-pong --yes --to-namespace";
+        let words: Vec<&str> = words.split(' ').chain([to]).collect();
+        json_of(&tool.run(&words), 0)
+    };
+    // Nobody may read the registry yet; it can still be built again.
+    let report = migrate(&far.name);
+    let next = report["next"].to_string();
+    names(
+        &next,
+        "the image far/web:latest of the target's former application is not kept",
+    );
+
+    let_forward(&world.minishift);
+    let digest = tagged(&near).expect("it is built");
+    let report = migrate(&near.name);
+    git.forget("web");
+    assert_eq!(tagged(&near), None);
+    let next = report["next"].as_array().expect("it is a list");
+    let chart = next
+        .iter()
+        .find_map(|line| {
+            line.as_str()?
+                .strip_prefix("the target's former application is kept in ")
+        })
+        .expect("it says where");
+    let back = world.minishift.absent("back");
+    let import = ["import", chart, "--to", "minishift", "-n", "back"];
+    tool.run(&[&import[..], &["--images", "copy"]].concat())
+        .ok();
+    assert_eq!(tagged(&back), Some(digest));
+    assert_eq!(running(&back, "web").1, "what ran");
+    is_clean(&[&shop, &far, &near, &back]);
 }

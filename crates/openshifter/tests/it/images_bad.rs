@@ -9,7 +9,7 @@ use crate::support::{Service, Tool, World, is_clean};
 const FOREIGN: &str = "application/vnd.oci.image.layer.nondistributable.v1.tar";
 
 /// A Deployment that nobody has to run: this is about its images.
-fn at_rest(name: &str, image: &str) -> Value {
+pub(crate) fn at_rest(name: &str, image: &str) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
         "spec": {"replicas": 0, "selector": {"matchLabels": {"app": name}},

@@ -20,6 +20,7 @@ mod image;
 mod images;
 mod images_accounts;
 mod images_bad;
+mod images_elsewhere;
 mod images_followed;
 mod images_login;
 mod images_moved;

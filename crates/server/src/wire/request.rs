@@ -335,7 +335,7 @@ impl MigrationRequest {
             ..ImportOptions::default()
         };
         if let Some(seconds) = self.patience_seconds {
-            import.patience = Duration::from_secs(seconds);
+            import.set_patience(Duration::from_secs(seconds));
         }
         Ok(MigrateOptions {
             policy: self.policy,
