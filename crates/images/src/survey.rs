@@ -138,9 +138,12 @@ impl Repository {
 }
 
 impl Repository {
-    /// Whether a tag names an index that lists this manifest: pods tell the digest of what they run, and that is the
-    /// manifest for their platform.
-    async fn lists(&self, tag: &str, digest: Digest) -> Result<bool, ImagesError> {
+    /// Whether a tag or digest names an index that lists this manifest: pods tell the digest of what they run, and that
+    /// may be the manifest for their platform.
+    ///
+    /// # Errors
+    /// When the registry refuses or cannot be reached.
+    pub async fn lists(&self, tag: &str, digest: Digest) -> Result<bool, ImagesError> {
         let image = self.reference(Some(tag), None);
         let Some(served) = self.manifest(tag, &image, LIMIT).await? else {
             return Ok(false);

@@ -17,12 +17,13 @@ mod straight;
 mod take;
 
 pub use access::ImageOptions;
+pub(crate) use plan::Afterwards;
 pub use plan::PlannedImages;
 
 pub(crate) use access::{OTHERWISE, hint};
-pub(crate) use back::lead_back;
+pub(crate) use back::{lead, lead_back};
 pub(crate) use chosen::chosen;
-pub(crate) use elsewhere::check_mapped;
+pub(crate) use elsewhere::{are_one, check_mapped};
 pub(crate) use give::{Goal, image_of, look as look_at_target, streams};
 pub(crate) use land::{Landing, not_worrying};
 pub(crate) use lead::{adapt, held_builds, hold_where_present};

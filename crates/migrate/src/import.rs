@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use openshifter_chart::{Chart, VolumeHelper};
+use openshifter_chart::{Chart, ImageTag, VolumeHelper};
 use openshifter_cluster::Cluster;
 use openshifter_objects::Object;
 use serde_json::Value;
@@ -22,6 +22,7 @@ use crate::quiesce::{self, Quiesced};
 use crate::resume::Remembered;
 use crate::{ImageOptions, MigrateError, Report, Run, VolumeAction, VolumeEntry};
 
+mod arrived;
 mod builds;
 mod crds;
 mod jobs;
@@ -271,8 +272,22 @@ async fn work(
         options.existing,
     )
     .await?;
-    let (records, at) = (&landing.records, &prepared.objects);
-    crate::images::check_mapped(records, at, &options.images, report).await?;
+    let (records, sent) = (&landing.records, &prepared.objects);
+    crate::images::check_mapped(records, sent, &options.images, report).await?;
+    let standing = match there {
+        true => {
+            builds::look(
+                run,
+                (target, namespace),
+                sent,
+                records,
+                options.existing,
+                report,
+            )
+            .await?
+        }
+        false => builds::Standing::default(),
+    };
     let images = crate::images::look_at_target(
         run,
         chart,
@@ -360,7 +375,7 @@ async fn work(
         namespace,
         &prepared.objects,
         &landing.records,
-        options.build_patience,
+        (&standing, options.build_patience),
         report,
     )
     .await?;
@@ -394,13 +409,22 @@ async fn work(
         report.losses.push(format!("{key} is not ready: {reason}"));
     }
     objects::check(target, namespace, now.iter().chain(&later), report).await?;
-    Ok(())
+    let sent: Vec<&Object> = now
+        .iter()
+        .filter(|decided| decided.verdict != Verdict::Skip)
+        .map(|decided| &decided.object)
+        .collect();
+    arrived::imported(target, namespace, &sent, &prepared.had, report).await?;
+    let (records, sent) = (&landing.records, &prepared.objects);
+    arrived::moved(target, namespace, records, sent, &options.images, report).await
 }
 
 /// Objects of the chart as they will be created, and what goes with them.
 pub(crate) struct Prepared {
     /// Objects without a namespace of another cluster, knobs turned.
     pub(crate) objects: Vec<Object>,
+    /// Tags that have an image at the source.
+    pub(crate) had: BTreeSet<ImageTag>,
     /// Definitions of the custom resources.
     pub(crate) crds: Vec<Object>,
     /// Claims and their data.

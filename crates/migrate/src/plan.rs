@@ -4,6 +4,7 @@ use openshifter_cluster::Cluster;
 use openshifter_objects::{LeftOut, ObjectKey, Unlisted, counted};
 use serde::Serialize;
 
+use crate::images::Afterwards;
 use crate::project::{ClaimState, Project, claim_state, side};
 use crate::{ExportOptions, MigrateError, PlannedImages, Side};
 
@@ -38,7 +39,14 @@ pub async fn plan_export(
 ) -> Result<ExportPlan, MigrateError> {
     let project = Project::read(source, namespace, options.selector.as_ref()).await?;
     let objects = project.with_images();
-    let images = PlannedImages::look(source, namespace, &objects, &options.images, false).await?;
+    let images = PlannedImages::look(
+        source,
+        namespace,
+        &objects,
+        &options.images,
+        Afterwards::Stay,
+    )
+    .await?;
     let inventory = project.application;
     let (mut volumes, mut volumes_without_data) = (Vec::new(), Vec::new());
     for claim in inventory

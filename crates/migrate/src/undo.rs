@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use openshifter_chart::VolumeHelper;
+use openshifter_chart::{ImageTag, VolumeHelper};
 use openshifter_cluster::{Cluster, Preconditions, Propagation};
 use openshifter_objects::{GroupKind, Object, ObjectKey};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::ending::{came_to_import, ended};
 use crate::error::{Ended, Failed};
 use crate::helper::{Helpers, candidates};
-use crate::images::{image_of, lead_back};
+use crate::images::{image_of, lead, lead_back};
 use crate::journal::{At, Event, deleted, helper_left, torn};
 use crate::pods_going::{mounted, wait_gone};
 use crate::policy::content;
@@ -339,7 +339,16 @@ async fn untag(
     let tag_kind = GroupKind::new("image.openshift.io", "ImageStreamTag");
     let name = format!("{stream}:{tag}");
     if let Some(before) = before {
-        match lead_back(cluster, namespace, (&live, tag), before).await {
+        let mut led = lead_back(cluster, namespace, (&live, tag), before).await;
+        if led.is_err() {
+            // Without the registry, in another form: the tag then says what it leads to.
+            let place = ImageTag {
+                stream: stream.to_owned(),
+                tag: tag.to_owned(),
+            };
+            led = lead(cluster, namespace, &place, (stream, before)).await;
+        }
+        match led {
             Ok(()) => report.object(
                 ObjectKey {
                     kind: tag_kind,

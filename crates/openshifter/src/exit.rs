@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+use openshifter_migrate::PlannedImages;
+
+use crate::printer::Printer;
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -23,6 +27,20 @@ impl Exit {
     /// The status of a report.
     pub(crate) fn of_report(report: &openshifter_migrate::Report) -> Self {
         Self::of_status(report.exit_status()).unwrap_or(Self::Failed)
+    }
+
+    /// The status of a run that was only planned: what it would be, as far as its images tell.
+    pub(crate) fn of_images(images: &PlannedImages, migrates: bool, printer: Printer) -> Self {
+        let Some((image, refused)) = images.against(migrates) else {
+            return Self::Complete;
+        };
+        let problem = image.problem.as_deref().unwrap_or_default();
+        let (would, exit) = match refused {
+            true => ("nothing would be done", Self::Failed),
+            false => ("something would be missing", Self::Incomplete),
+        };
+        printer.note(&format!("{would}: image {}: {problem}", image.image.name));
+        exit
     }
 
     /// The status of that number.

@@ -144,6 +144,31 @@ async fn ask(
         .await
 }
 
+/// Whether two digests are of one image, of which one is made for several platforms and the other for one of those: what
+/// a node tells of a pod may be either. Where nobody can ask the registry they are not.
+pub(crate) async fn are_one(
+    record: &ImageRecord,
+    objects: &[Object],
+    options: &ImageOptions,
+    (one, other): (Digest, Digest),
+) -> bool {
+    let mut references = record.names.iter().filter_map(|name| name.parse().ok());
+    let Some::<ImageReference>(image) = references.next() else {
+        return false;
+    };
+    let asking = async {
+        let registry = options
+            .other_registry_tuned(image.registry(), image.repository(), objects, BRIEFLY)
+            .await?;
+        let repository = registry.repository(image.repository())?;
+        Ok::<_, ImagesError>(
+            repository.lists(&one.to_string(), other).await?
+                || repository.lists(&other.to_string(), one).await?,
+        )
+    };
+    asking.await.unwrap_or(false)
+}
+
 /// Looks whether images that others are mapped to are there, as far as their registries tell it. `objects` have the
 /// pull secrets.
 ///

@@ -23,6 +23,8 @@ pub(super) const TAGGED: Duration = Duration::from_secs(120);
 pub(crate) struct Giving {
     records: Vec<ImageRecord>,
     gifts: Vec<Gift>,
+    /// The project that the chart comes from.
+    from: String,
     /// Open for as long as images are written; `None` when there is nothing to write.
     registry: Option<ClusterRegistry>,
 }
@@ -67,6 +69,7 @@ pub(crate) async fn look(
     let mut giving = Giving {
         records: landing.records.clone(),
         gifts: Vec::new(),
+        from: chart.manifest().chart.source_namespace.clone(),
         registry: None,
     };
     let copied = landing.records.iter().filter(|one| one.decision == "copy");
@@ -359,6 +362,9 @@ impl Giving {
                         .commit
                         .as_ref()
                         .map(|commit| format!("of commit {commit}")),
+                    ImageAction::External if record.internal && record.to.is_none() => {
+                        Some("the target's own registry".to_owned())
+                    }
                     _ => record.to.clone(),
                 },
                 ..ImageEntry::of(record, action)
@@ -388,6 +394,13 @@ impl Giving {
             record.internal && record.decision == "external" && record.to.is_none()
         });
         for record in left {
+            let project = record.name.split('/').next();
+            if record.tags.is_empty() && !record.uses.is_empty() && project == Some(&self.from) {
+                report.losses.push(format!(
+                    "image {} is only in the registry of the source's cluster, and no tag leads to it: export it with `--images 'copy {}'`",
+                    record.name, record.name
+                ));
+            }
             for tag in &record.tags {
                 let live = match target.get(&streams(), Some(namespace), &tag.stream).await {
                     Err(error) if error.is_unknown_kind() => None,

@@ -222,10 +222,21 @@ pub(crate) fn not_worrying(findings: &mut Vec<Finding>, records: &[ImageRecord])
                 .collect(),
             _ => Vec::new(),
         };
+        // What a tag of the application imports is there when that has come through, which an import waits for.
+        let imported = finding.rule == "image"
+            && of_object.is_empty()
+            && records.iter().any(|record| {
+                !record.internal
+                    && !record.tags.is_empty()
+                    && record
+                        .uses
+                        .iter()
+                        .any(|place| place.object == finding.object)
+            });
         let about_registry = finding.rule == "image-trigger"
             || finding.message.contains("registry of the source's cluster")
             || finding.message.contains("were pushed to its tags");
-        !about_registry || of_object.is_empty() || !of_object.iter().all(settled)
+        !(about_registry && (imported || !of_object.is_empty() && of_object.iter().all(settled)))
     });
 }
 

@@ -114,7 +114,11 @@ impl<'a> Places<'a> {
             places(stream.value(), "/spec/tags/*")
                 .into_iter()
                 .any(|(_, entry)| {
-                    entry["name"] == *tag.tag && entry["from"]["kind"] == "ImageStreamTag"
+                    let from = &entry["from"];
+                    let project = from["namespace"].as_str().unwrap_or_default();
+                    entry["name"] == *tag.tag
+                        && from["kind"] == "ImageStreamTag"
+                        && (project.is_empty() || project == self.namespace)
                 })
         })
     }

@@ -12,6 +12,17 @@ use super::manual::held_back;
 use super::{ImageOptions, elsewhere};
 use crate::MigrateError;
 
+/// What becomes of the source's own images when a run has come through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    /// They stay.
+    Stay,
+    /// Their ImageStreams are deleted when the target has the application.
+    Go,
+    /// Their ImageStreams are deleted before the application is made anew, in the same place.
+    GoFirst,
+}
+
 /// The images of an application, each with what becomes of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -19,7 +30,7 @@ pub struct PlannedImages(pub Vec<PlannedImage>);
 
 impl PlannedImages {
     /// Decides what becomes of each image, and looks whether what is to be copied can be had: what cannot has a problem.
-    /// With `keeps`, what is built is copied as well.
+    /// Where they go first, what is built is copied as well.
     ///
     /// # Errors
     /// When a choice says nothing that can be done, or fits no image.
@@ -28,12 +39,13 @@ impl PlannedImages {
         namespace: &str,
         objects: &[Object],
         options: &ImageOptions,
-        keeps: bool,
+        afterwards: Afterwards,
     ) -> Result<Self, MigrateError> {
         let mut planned = Self::of(objects, &options.choices)?;
-        if keeps {
+        if afterwards == Afterwards::GoFirst {
             planned.keep();
         }
+        planned.forbid_losing(objects, namespace, afterwards);
         survey_all(source, namespace, objects, options, &mut planned).await;
         elsewhere::tell_digests(source, objects, options, &mut planned).await;
         for held in held_back(objects, namespace) {
@@ -71,6 +83,47 @@ impl PlannedImages {
     /// Takes what is built along as well, to fall back on.
     pub(crate) fn keep(&mut self) {
         self.0.iter_mut().for_each(PlannedImage::keep);
+    }
+
+    /// Says what is against leaving the source's own images there, where those are deleted: nobody has them any more then.
+    pub(crate) fn forbid_losing(
+        &mut self,
+        objects: &[Object],
+        namespace: &str,
+        afterwards: Afterwards,
+    ) {
+        let reason = match afterwards {
+            Afterwards::Stay => return,
+            Afterwards::Go if Inventory::of(objects).exposed.is_empty() => return,
+            Afterwards::Go => {
+                "the target would pull it from the source's registry, where it is deleted"
+            }
+            Afterwards::GoFirst => "it is deleted with the application, and is nowhere else",
+        };
+        let own = format!("{namespace}/");
+        for one in &mut self.0 {
+            let image = &one.image;
+            let is_own = image
+                .internal
+                .as_deref()
+                .is_some_and(|at| at.starts_with(&own));
+            if is_own && image.runs() && one.decision == Decision::External {
+                let copy = format!("`--images 'copy {}'` takes it along", image.name);
+                one.problem.get_or_insert(format!("{reason}; {copy}"));
+            }
+        }
+    }
+
+    /// The first image that stands against a run, and whether nothing would be done at all, or all but that. In a
+    /// migration nothing is, when one that was to come along cannot.
+    pub fn against(&self, migrates: bool) -> Option<(&PlannedImage, bool)> {
+        let with_problem = || self.0.iter().filter(|one| one.problem.is_some());
+        let refused =
+            with_problem().find(|one| one.chosen.is_some() || (migrates && one.is_taken()));
+        match refused {
+            Some(one) => Some((one, true)),
+            None => Some((with_problem().next()?, false)),
+        }
     }
 
     /// The image of this plan that is called the same, whatever its tag leads to.

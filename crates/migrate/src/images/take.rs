@@ -18,7 +18,7 @@ use super::manual::held_back;
 use super::meter::Meter;
 use super::place::{Places, made_by};
 use super::straight::{Straight, place_of};
-use super::{ImageOptions, PlannedImages, elsewhere};
+use super::{Afterwards, ImageOptions, PlannedImages, elsewhere};
 use crate::export::Role;
 use crate::journal::At;
 use crate::{MigrateError, Report, Run};
@@ -57,6 +57,12 @@ pub(crate) async fn look(
     if role.keeps_built {
         planned.keep();
     }
+    let afterwards = match (role.at, role.stay_quiesced, role.keeps_built) {
+        (At::Source, true, true) => Afterwards::GoFirst,
+        (At::Source, true, false) => Afterwards::Go,
+        _ => Afterwards::Stay,
+    };
+    planned.forbid_losing(objects, namespace, afterwards);
     if planned.0.iter().any(PlannedImage::is_taken) {
         run.progress.stage("looking at the images");
     }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use openshifter_chart::ImageRecord;
+use openshifter_chart::{ImageRecord, ImageTag};
 use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Object, ObjectKey};
 use openshifter_refactor::{Finding, Severity};
 use serde_json::Value;
 
+use crate::images::lead;
 use crate::journal::Event;
 use crate::policy::content;
 use crate::report::{ImageAction, ImageEntry, Report};
@@ -17,15 +18,18 @@ use crate::{MigrateError, Run};
 mod chain;
 mod follow;
 mod own;
+mod standing;
 mod triggers;
 
 use chain::{in_order, inputs_of};
 use follow::follow;
 use own::find_or_start;
+pub(crate) use standing::{Standing, look};
+use standing::{digest_of, tags};
 pub(crate) use triggers::{give_back, hold};
 
 /// How long an image that a build takes may take to be imported into its stream.
-const BASE: Duration = Duration::from_secs(120);
+pub(super) const BASE: Duration = Duration::from_secs(120);
 
 const GROUP: &str = "build.openshift.io";
 
@@ -53,6 +57,21 @@ fn output_of(config: &Object) -> Option<&str> {
     (to["kind"] == "ImageStreamTag")
         .then(|| to["name"].as_str())
         .flatten()
+}
+
+/// The same, taken apart.
+fn tag_of_config(config: &Object) -> Option<ImageTag> {
+    let (stream, tag) = output_of(config)?.split_once(':')?;
+    Some(ImageTag {
+        stream: stream.to_owned(),
+        tag: tag.to_owned(),
+    })
+}
+
+/// What a chart says of the image that a build makes.
+fn record_of<'a>(images: &'a [ImageRecord], config: &Object) -> Option<&'a ImageRecord> {
+    let tag = tag_of_config(config)?;
+    images.iter().find(|image| image.tags.contains(&tag))
 }
 
 /// An image that a workload takes from a tag.
@@ -177,7 +196,7 @@ pub(crate) async fn run(
     namespace: &str,
     objects: &[Object],
     images: &[ImageRecord],
-    patience: Duration,
+    (standing, patience): (&Standing, Duration),
     report: &mut Report,
 ) -> Result<(), MigrateError> {
     let configs = wanted(objects, images, namespace);
@@ -188,24 +207,28 @@ pub(crate) async fn run(
     let events = run.journal.events()?;
     for config in configs {
         let tag = output_of(config).unwrap_or_default();
-        let record = images
-            .iter()
-            .find(|image| image.tags.iter().any(|known| known.to_string() == tag));
+        let record = record_of(images, config);
+        let stays = tag_of_config(config).is_some_and(|tag| standing.is_kept(&tag));
+        let over = tag_of_config(config).is_some_and(|tag| standing.before(&tag).is_some());
         // What an earlier import made another image of, or by another recipe, is built again.
         let renewed = source_of(config).is_some() && is_renewed(&events, &config.key());
         if let Some(reference) = image_of(target, namespace, tag).await?
-            && !renewed
+            && (stays || !(renewed || over))
         {
+            let digest = reference.split_once('@').map(|(_, digest)| digest);
+            if let (Some(digest), false) = (digest, stays) {
+                let place = (target, namespace);
+                lead_others(run, place, config, record, (standing, digest)).await?;
+            }
             if let Some(record) = record.filter(|record| record.decision == "rebuild") {
                 let built = Event::Built { key: config.key() };
-                let action = match events.contains(&built) {
-                    true => ImageAction::Built,
-                    false => ImageAction::Unchanged,
+                let action = match (stays, events.contains(&built)) {
+                    (true, _) => ImageAction::Skipped,
+                    (_, true) => ImageAction::Built,
+                    (_, false) => ImageAction::Unchanged,
                 };
                 report.images.push(ImageEntry {
-                    digest: reference
-                        .split_once('@')
-                        .map(|(_, digest)| digest.to_owned()),
+                    digest: digest.map(str::to_owned),
                     ..ImageEntry::of(record, action)
                 });
             }
@@ -232,6 +255,13 @@ pub(crate) async fn run(
         run.progress.note(&format!("build {name} is running"));
         let made = follow(run, target, namespace, &name, patience).await?;
         run.journal.write(Event::Built { key: config.key() })?;
+        if let Some(digest) = &made.digest {
+            if let Some(tag) = tag_of_config(config) {
+                tagged(run, &tag, digest, standing)?;
+            }
+            let place = (target, namespace);
+            lead_others(run, place, config, record, (standing, digest)).await?;
+        }
         let told = record
             .filter(|_| source_of(config) == Some("git"))
             .and_then(|record| other_commit(record, made.commit.as_deref()));
@@ -253,6 +283,46 @@ pub(crate) async fn run(
             }),
         });
     }
+    Ok(())
+}
+
+/// Makes the other tags that lead to an image at the source lead to the one that was built: `oc tag` does not follow a
+/// build.
+async fn lead_others(
+    run: &Run,
+    (target, namespace): (&Cluster, &str),
+    config: &Object,
+    record: Option<&ImageRecord>,
+    (standing, digest): (&Standing, &str),
+) -> Result<(), MigrateError> {
+    let Some(own) = tag_of_config(config) else {
+        return Ok(());
+    };
+    let rebuilt = record.filter(|record| record.decision == "rebuild");
+    for tag in tags(config, rebuilt).iter().filter(|tag| **tag != own) {
+        let there = digest_of(target, namespace, tag).await?;
+        if standing.is_kept(tag) || there.as_deref() == Some(digest) {
+            continue;
+        }
+        tagged(run, tag, digest, standing)?;
+        lead(target, namespace, tag, (&own.stream, digest)).await?;
+    }
+    Ok(())
+}
+
+/// Notes where a tag leads to, and led to before, for `undo`.
+fn tagged(
+    run: &Run,
+    tag: &ImageTag,
+    digest: &str,
+    standing: &Standing,
+) -> Result<(), MigrateError> {
+    run.journal.write(Event::ImagePushing {
+        stream: tag.stream.clone(),
+        tag: tag.tag.clone(),
+        image: digest.to_owned(),
+        before: standing.before(tag).map(str::to_owned),
+    })?;
     Ok(())
 }
 
@@ -332,13 +402,13 @@ async fn image_of(
 }
 
 /// What a stream knows of one of its tags.
-enum Tag {
+pub(super) enum Tag {
     Image(String),
     Waiting,
     Failed(String),
 }
 
-fn tag_of(stream: &Object, tag: &str) -> Tag {
+pub(super) fn tag_of(stream: &Object, tag: &str) -> Tag {
     let Some(status) = stream.value()["status"]["tags"]
         .as_array()
         .into_iter()

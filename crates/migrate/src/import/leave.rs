@@ -55,6 +55,7 @@ mod tests {
         Prepared {
             skipped: Vec::new(),
             objects: Vec::new(),
+            had: std::collections::BTreeSet::new(),
             crds: Vec::new(),
             volumes: Vec::new(),
             helpers: std::collections::BTreeMap::new(),

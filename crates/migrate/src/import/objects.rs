@@ -192,6 +192,11 @@ fn differences(wanted: &Object, live: &Object, scalers: &[&Object]) -> Vec<Diffe
     // At none, an autoscaler decides nothing: somebody, or this program, has stopped it.
     let runs = live.value()["spec"]["replicas"] != 0;
     found.retain(|difference| !(scaled && runs && difference.pointer == "/spec/replicas"));
+    // Tags that somebody made besides, this program perhaps, lead to images of their own.
+    let tags = wanted.is("image.openshift.io", "ImageStream");
+    found.retain(|difference| {
+        !(tags && difference.added && difference.pointer.starts_with("/spec/tags"))
+    });
     found
 }
 

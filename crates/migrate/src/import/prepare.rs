@@ -1,6 +1,6 @@
 //! What a chart's objects become: refactored again from what the source served, then set to the values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use openshifter_chart::Chart;
@@ -9,6 +9,7 @@ use openshifter_refactor::{Choices, Finding, Refactored, Severity, Source};
 use openshifter_volumes::StoredVolume;
 use serde_json::{Value, json};
 
+use super::arrived::tags_with_images;
 use crate::images::{Landing, adapt, held_builds, hold_where_present, not_worrying};
 use crate::import::{ImportOptions, Prepared};
 use crate::{MigrateError, merge_values};
@@ -46,6 +47,13 @@ pub(crate) async fn prepare(
     landing.set_values(&mut defaults, &knobs, namespace);
     let values = merge_values(&defaults, &options.values)?;
     let mut objects = turn(&refactored, &knobs, &values, namespace)?;
+    let held = &choices.copied_builds - &held_builds(&landing.records);
+    release(&mut objects, &held, &chart.objects()?);
+    refactored.findings.retain(|finding| {
+        finding.rule != "build-config"
+            || !held.contains(&finding.object.name)
+            || !finding.message.contains("it does not build by itself")
+    });
     adapt(&mut objects, &landing.records, namespace)?;
     hold_where_present(&mut objects, &landing.records);
     if source.openshift {
@@ -68,10 +76,12 @@ pub(crate) async fn prepare(
             "the data of claim {claim} is not in the chart, since the export left it out: move it yourself; --skip-volume {claim} says that this is known"
         ));
     }
+    let had = tags_with_images(&chart.objects()?);
     let mut volumes = chart.volumes()?;
     let skipped = leave_skipped(&mut volumes, &objects, options)?;
     Ok(Prepared {
         objects,
+        had,
         crds: chart.crds()?,
         volumes,
         skipped,
@@ -106,6 +116,46 @@ fn leave_skipped(
     }
     volumes.retain(|(name, _)| !options.skip_volumes.contains(name));
     Ok(options.skip_volumes.iter().cloned().collect())
+}
+
+/// Gives BuildConfigs back what starts builds, where the chart held it back and this import builds their images.
+fn release(objects: &mut [Object], names: &BTreeSet<String>, originals: &[Object]) {
+    let is_config = |object: &Object| object.is("build.openshift.io", "BuildConfig");
+    for config in objects
+        .iter_mut()
+        .filter(|object| is_config(object) && names.contains(object.name()))
+    {
+        let original = originals
+            .iter()
+            .find(|object| is_config(object) && object.name() == config.name());
+        let Some(original) = original.and_then(|one| one.value()["spec"]["triggers"].as_array())
+        else {
+            continue;
+        };
+        let held = config.value()["spec"]["triggers"].as_array();
+        // Those that were not removed are all there, in their order.
+        let mut held = held.cloned().unwrap_or_default().into_iter();
+        let triggers: Vec<Value> = original
+            .iter()
+            .filter_map(|trigger| match trigger["type"].as_str() {
+                Some("ConfigChange") => Some(trigger.clone()),
+                Some("ImageChange") if !trigger["imageChange"].is_object() => Some(trigger.clone()),
+                Some("ImageChange") => {
+                    let mut now = held.next()?;
+                    now["imageChange"]["paused"] = trigger["imageChange"]["paused"].clone();
+                    if let (true, Some(change)) = (
+                        now["imageChange"]["paused"].is_null(),
+                        now["imageChange"].as_object_mut(),
+                    ) {
+                        change.remove("paused");
+                    }
+                    Some(now)
+                }
+                _ => held.next(),
+            })
+            .collect();
+        config.value_mut()["spec"]["triggers"] = triggers.into();
+    }
 }
 
 /// The refactored objects with all knobs set.
@@ -227,6 +277,7 @@ async fn legacy(
     let skipped = leave_skipped(&mut volumes, &objects, options)?;
     Ok(Prepared {
         objects,
+        had: BTreeSet::new(),
         crds: Vec::new(),
         volumes,
         skipped,

@@ -5,6 +5,7 @@ use openshifter_objects::{GroupKind, Selector};
 use serde::Serialize;
 
 use crate::delete::{DeletePlan, plan_delete};
+use crate::images::Afterwards;
 use crate::project::Project;
 use crate::{MigrateError, MigrateOptions, PlannedImages, Policy};
 
@@ -121,7 +122,12 @@ pub async fn plan_policy(
         Ok(project) => {
             let objects = project.with_images();
             let images = &options.export.images;
-            PlannedImages::look(source, source_namespace, &objects, images, in_place).await?
+            let afterwards = match (options.policy, in_place) {
+                (Policy::Move, true) => Afterwards::GoFirst,
+                (Policy::Move, false) => Afterwards::Go,
+                _ => Afterwards::Stay,
+            };
+            PlannedImages::look(source, source_namespace, &objects, images, afterwards).await?
         }
         // The export says so, with a report.
         Err(error) => {

@@ -36,7 +36,7 @@ async fn exported(
             .unless_stopped(async { Ok(planning.await?) })
             .await?;
         printer.data(&plan, openshifter_migrate::ExportPlan::text)?;
-        return Ok(Exit::Complete);
+        return Ok(Exit::of_images(&plan.images, false, printer));
     }
     let started = session.begin()?;
     let to_stdout = args.out.as_deref() == Some(Path::new("-"));

@@ -58,7 +58,7 @@ async fn migrated(
         .await?;
     if args.dry_run {
         printer.data(&plan, PolicyPlan::text)?;
-        return Ok(Exit::Complete);
+        return Ok(Exit::of_images(&plan.images, true, printer));
     }
     printer.note(&plan.text());
     if plan.deletes.is_some()

@@ -17,13 +17,13 @@ const PASSWORD: &str = "clone-with-that-one-5172";
 
 /// Commits a message that the application says when it starts.
 #[track_caller]
-fn commit(git: &GitServer, repository: &str, folder: &Path, message: &str) -> String {
+pub(crate) fn commit(git: &GitServer, repository: &str, folder: &Path, message: &str) -> String {
     std::fs::create_dir_all(folder).expect("there is room");
     std::fs::write(folder.join("message.txt"), format!("{message}\n")).expect("there is room");
     git.commit(repository, folder, message)
 }
 
-fn from_git(git: &GitServer, repository: &str) -> Value {
+pub(crate) fn from_git(git: &GitServer, repository: &str) -> Value {
     json!({"type": "Git", "git": {"uri": git.url(repository)}})
 }
 
@@ -45,7 +45,7 @@ fn builds(space: &Space<'_>) -> Vec<String> {
 
 /// Starts a build as `oc start-build` does, and waits until the tag leads to its image.
 #[track_caller]
-fn build_anew(space: &Space<'_>, tool: &Tool) {
+pub(crate) fn build_anew(space: &Space<'_>, tool: &Tool) {
     let before = tagged(space);
     let request = json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildRequest",
         "metadata": {"name": "web"}});

@@ -240,7 +240,7 @@ fn what_was_built_from_a_folder_runs_in_another_cluster() {
         "minishift",
         "--dry-run",
     ];
-    let plan = json_of(&tool.run(&plan), 0);
+    let plan = json_of(&tool.run(&plan), 1);
     assert_eq!(web(&plan)["decision"], "copy");
     assert_eq!(web(&plan)["image"]["origin"]["class"], "builtFromBinary");
     let text = tool.run(&["export", "--from", "minishift", "--dry-run"]);

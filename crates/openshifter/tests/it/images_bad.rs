@@ -63,7 +63,7 @@ fn an_application_is_not_started_without_its_images() {
         ];
         tool.run(&[&base, more].concat())
     };
-    let plan = migrate(&["--dry-run"]).ok();
+    let plan = migrate(&["--dry-run"]).ended(3);
     let refused = migrate(&[]).ended(3);
     for text in &said {
         names(&plan.stdout, text);
@@ -78,7 +78,7 @@ fn an_application_is_not_started_without_its_images() {
         "--insecure-registry",
         address,
     ];
-    let plan = tool.run(&[&export[..], &choice[..]].concat()).ok();
+    let plan = tool.run(&[&export[..], &choice[..]].concat()).ended(3);
     names(&plan.stdout, &said[0]);
     is_clean(&[&shop]);
 }
@@ -96,7 +96,7 @@ fn what_is_copied_by_default_has_to_come_along() {
     let digest = build_from_folder(&world, &shop, "built from a folder");
     let no_way = "there is no way to its registry";
     let migrate = ["migrate", "--from", "minishift", "--to", "production"];
-    let plan = tool.run(&[&migrate[..], &["--dry-run"]].concat()).ok();
+    let plan = tool.run(&[&migrate[..], &["--dry-run"]].concat()).ended(3);
     names(&plan.stdout, no_way);
     names(&plan.stdout, &digest[..19]);
     let refused = tool.run(&migrate).ended(3);
@@ -131,7 +131,7 @@ fn what_is_copied_by_default_has_to_come_along() {
     let other = world.minishift.project("other");
     other.create(&[at_rest("odd", "Not An Image")]);
     let export = ["export", "--from", "minishift", "-n", "other"];
-    let plan = tool.run(&[&export[..], &["--dry-run"]].concat()).ok();
+    let plan = tool.run(&[&export[..], &["--dry-run"]].concat()).ended(1);
     names(&plan.stdout, "image Not An Image: external");
     names(&plan.stdout, "`Not An Image` is no image");
     let lossy = tool.run(&[&export[..], &["-o", "odd"]].concat()).ended(1);

@@ -45,7 +45,7 @@ fn what_stays_elsewhere_is_looked_up_there() {
     let choice = format!("map {kept}={gone}");
     let map = ["--images", choice.as_str()];
     let said = format!("it is mapped to {gone}, which its registry does not have");
-    let plan = tool.run(&[&base[..], &map].concat()).ok();
+    let plan = tool.run(&[&base[..], &map].concat()).ended(3);
     names(&plan.stdout, &said);
     let refused = tool.run(&[&base[..7], &map].concat()).ended(3);
     names(&refused.stderr, &said);

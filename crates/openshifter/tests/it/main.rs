@@ -19,6 +19,7 @@ mod hostile;
 mod image;
 mod images;
 mod images_accounts;
+mod images_again;
 mod images_bad;
 mod images_elsewhere;
 mod images_followed;

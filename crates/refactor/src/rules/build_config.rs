@@ -22,8 +22,19 @@ fn apply(draft: &mut Draft<'_>, context: &Context<'_>) {
         draft.remove(&at);
     }
     let name = draft.object().name().to_owned();
+    let output = |field: &str| draft.text(&format!("/spec/output/to/{field}"));
+    let elsewhere = output("name").filter(|_| output("kind") == Some("DockerImage"));
     if context.choices.copied_builds.contains(&name) {
-        hold(draft);
+        let reason =
+            "its image is not built at the target; a build would put another one in its place";
+        hold(draft, reason, "its image is not built at the target");
+    } else if let Some(image) = elsewhere.map(str::to_owned) {
+        let reason = "it pushes to a registry that the source's own builds push to";
+        hold(
+            draft,
+            reason,
+            &format!("it pushes to {image}, which is the source's as well"),
+        );
     }
     // Whoever knows the secret of a webhook may start builds.
     for at in draft.places("/spec/triggers/*/*/secret") {
@@ -59,18 +70,16 @@ fn apply(draft: &mut Draft<'_>, context: &Context<'_>) {
 
 /// Keeps a BuildConfig from building by itself: a `ConfigChange` means its first build as soon as it is created, and an
 /// image trigger that has not seen its image yet means the same.
-fn hold(draft: &mut Draft<'_>) {
-    const REASON: &str =
-        "its image is not built at the target; a build would put another one in its place";
+fn hold(draft: &mut Draft<'_>, reason: &str, since: &str) {
     let mut held = false;
     for at in draft.places("/spec/triggers/*").into_iter().rev() {
         match draft.text(&format!("{at}/type")) {
-            Some("ConfigChange") => held |= draft.remove_because(&at, REASON),
+            Some("ConfigChange") => held |= draft.remove_because(&at, reason),
             Some("ImageChange") if draft.get(&format!("{at}/imageChange")).is_some() => {
-                held |= draft.set_because(&format!("{at}/imageChange/paused"), true.into(), REASON);
+                held |= draft.set_because(&format!("{at}/imageChange/paused"), true.into(), reason);
             }
             // Without more it means the image that the build starts from, and it cannot be paused.
-            Some("ImageChange") => held |= draft.remove_because(&at, REASON),
+            Some("ImageChange") => held |= draft.remove_because(&at, reason),
             _ => {}
         }
     }
@@ -78,7 +87,7 @@ fn hold(draft: &mut Draft<'_>) {
         let name = draft.object().name().to_owned();
         draft.find(
             Severity::Info,
-            format!("it does not build by itself, since its image is not built at the target; `oc set triggers bc/{name} --auto` lets it again"),
+            format!("it does not build by itself, since {since}; `oc set triggers bc/{name} --auto` lets it again"),
         );
     }
 }
@@ -124,6 +133,20 @@ mod tests {
             free.objects[0].object.value()["spec"]["triggers"][0],
             json!({"type": "ConfigChange"})
         );
+    }
+
+    #[test]
+    fn what_pushes_to_a_registry_of_others_does_not_build_at_once() {
+        let done = refactored([
+            json!({"apiVersion": "build.openshift.io/v1", "kind": "BuildConfig", "metadata": {"name": "web"},
+            "spec": {"triggers": [{"type": "ConfigChange"}, {"type": "Generic"}],
+                "output": {"to": {"kind": "DockerImage", "name": "quay.io/me/web:1"}}}}),
+        ]);
+        assert_eq!(
+            done.objects[0].object.value()["spec"]["triggers"],
+            json!([{"type": "Generic"}])
+        );
+        insta::assert_snapshot!(findings(&done, "build-config").join("\n"), @"Info: it does not build by itself, since it pushes to quay.io/me/web:1, which is the source's as well; `oc set triggers bc/web --auto` lets it again");
     }
 
     #[test]

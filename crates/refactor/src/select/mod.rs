@@ -180,6 +180,12 @@ fn closure(listed: &[Object], keep: &[bool], selector: &Selector) -> Vec<bool> {
                 mark(*at, &mut selected, &mut todo);
             }
         }
+        for key in looked_up(object) {
+            let found = index.get(&key).filter(|at| is_looked_up(&listed[**at]));
+            if let Some(at) = found {
+                mark(*at, &mut selected, &mut todo);
+            }
+        }
         if object.is("", "ServiceAccount") {
             for at in bindings.get(object.name()).into_iter().flatten() {
                 mark(*at, &mut selected, &mut todo);
@@ -209,6 +215,28 @@ fn needed(object: &Object, claims: &[Object]) -> Vec<ObjectKey> {
         keys.push(ObjectKey::new("", "ServiceAccount", "default"));
     }
     keys
+}
+
+/// ImageStreams that the plain names of a workload's images may mean: `web:latest`.
+fn looked_up(object: &Object) -> Vec<ObjectKey> {
+    let Some(spec) = object.pod_spec() else {
+        return Vec::new();
+    };
+    let containers = ["containers", "initContainers"]
+        .into_iter()
+        .filter_map(|field| spec.get(field)?.as_array())
+        .flatten();
+    containers
+        .filter_map(|container| container.get("image")?.as_str())
+        .filter(|image| !image.contains('/'))
+        .filter_map(|image| image.split([':', '@']).next())
+        .map(|stream| ObjectKey::new("image.openshift.io", "ImageStream", stream))
+        .collect()
+}
+
+/// Whether plain names of images mean a stream's tags, in any workload of its namespace (OpenShift 3.6 and later).
+fn is_looked_up(stream: &Object) -> bool {
+    stream.value().pointer("/spec/lookupPolicy/local") == Some(&Value::Bool(true))
 }
 
 /// RoleBindings, by the service accounts of their namespace that they are for.
@@ -318,6 +346,29 @@ mod tests {
             ]
         );
         assert_eq!(inventory.objects.len(), 8);
+    }
+
+    #[test]
+    fn a_selected_workload_takes_along_the_stream_that_its_plain_image_means() {
+        let stream = |name: &str, local: bool| {
+            object(
+                json!({"apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": {"name": name, "namespace": "ns"},
+                "spec": {"lookupPolicy": {"local": local}}}),
+            )
+        };
+        let listed = vec![
+            stream("web", true),
+            stream("tool", false),
+            stream("other", true),
+            object(
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "ns", "labels": {"app": "a"}},
+                "spec": {"containers": [{"image": "web:1"}, {"image": "quay.io/a/other:1"}], "initContainers": [{"image": "tool"}]}}),
+            ),
+        ];
+        let selector = "app=a".parse().unwrap();
+        let inventory = select(listed, Vec::new(), Some(&selector));
+        let kept: Vec<_> = inventory.objects.iter().map(Object::name).collect();
+        assert_eq!(kept, ["web", "p"]);
     }
 
     #[test]
