@@ -180,6 +180,19 @@ impl Dev {
         }
     }
 
+    /// Removes an application's pods at once, while what they do is still on its way: no program is started for it.
+    pub(crate) fn remove_pods(&self, project: &str, app: &str) {
+        let (pods, store) = (ResourceId::core("pods"), self.inner().store());
+        let mut found = store.list(&pods, Some(project));
+        found.retain(|pod| pod["metadata"]["labels"]["app"] == app);
+        assert!(!found.is_empty(), "{app} has no pods");
+        for pod in found {
+            let name = pod["metadata"]["name"].as_str().expect("it has a name");
+            let deleted = store.delete(&pods, Some(project), name, DeleteOptions::now());
+            deleted.expect("it is there");
+        }
+    }
+
     /// A token of the developer's that was good for a second.
     pub(crate) fn expired_token(&self) -> String {
         let token = format!("sha256~{}", "expired".repeat(6));
