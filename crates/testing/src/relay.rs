@@ -97,10 +97,16 @@ impl Relay {
 
 /// Joins a connection with one of its own to the other address.
 fn pass(near: TcpStream, to: &str, state: &Arc<Mutex<State>>) -> std::io::Result<()> {
-    if lock(state).cut {
-        return near.shutdown(Shutdown::Both);
-    }
     let far = TcpStream::connect(to)?;
+    {
+        // Known to whoever cuts before anything passes: a cut misses no connection that is on its way in.
+        let mut state = lock(state);
+        if state.cut {
+            return near.shutdown(Shutdown::Both);
+        }
+        let both = [near.try_clone()?, far.try_clone()?];
+        state.streams.extend(both);
+    }
     for (from, into, counted) in [(&near, &far, true), (&far, &near, false)] {
         let state = Arc::clone(state);
         let (mut from, mut into) = (from.try_clone()?, into.try_clone()?);
@@ -117,7 +123,6 @@ fn pass(near: TcpStream, to: &str, state: &Arc<Mutex<State>>) -> std::io::Result
             let _ = into.shutdown(Shutdown::Write);
         });
     }
-    lock(state).streams.extend([near, far]);
     Ok(())
 }
 
