@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Passes connections on to another address, until it is cut. It ends when this is dropped.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ struct State {
     cut: bool,
     /// Cut when this many bytes have been sent, and whether for good.
     due: Option<(u64, bool)>,
+    /// Nothing passes when this many bytes have been sent.
+    hold: Option<u64>,
     sent: u64,
     ended: bool,
     streams: Vec<TcpStream>,
@@ -24,10 +27,15 @@ struct State {
 impl State {
     fn end(&mut self, for_good: bool) {
         self.cut = for_good;
+        self.hold = None;
         for stream in self.streams.drain(..) {
             // The other side may have closed it already.
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+
+    fn is_held(&self) -> bool {
+        self.hold.is_some_and(|at| self.sent >= at)
     }
 
     /// Takes note of what goes to the other address.
@@ -84,6 +92,23 @@ impl Relay {
         state.due = Some((state.sent + bytes, for_good));
     }
 
+    /// Lets nothing pass any more, either way, once so many more bytes have been sent to the other address. All
+    /// connections stay: what they carry cannot come to its end while one looks.
+    pub fn hold_after(&self, bytes: u64) {
+        let mut state = lock(&self.state);
+        state.hold = Some(state.sent + bytes);
+    }
+
+    /// Whether it has come to that.
+    pub fn is_held(&self) -> bool {
+        lock(&self.state).is_held()
+    }
+
+    /// Lets everything pass again. A cut does so, too.
+    pub fn release(&self) {
+        lock(&self.state).hold = None;
+    }
+
     /// Bytes that were sent to the other address.
     pub fn sent(&self) -> u64 {
         lock(&self.state).sent
@@ -113,6 +138,9 @@ fn pass(near: TcpStream, to: &str, state: &Arc<Mutex<State>>) -> std::io::Result
         std::thread::spawn(move || {
             let mut buffer = vec![0; 64 * 1024];
             while let Ok(count @ 1..) = from.read(&mut buffer) {
+                while lock(&state).is_held() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
                 if into.write_all(&buffer[..count]).is_err() {
                     break;
                 }
