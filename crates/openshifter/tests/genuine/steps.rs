@@ -130,7 +130,7 @@ fn ports_and_replicas_are_those_of_the_cluster() {
     for replicas in ["--replicas=0", "--replicas=2"] {
         tool.run(&step(
             &space,
-            &["scale", "deployment/web", replicas, "--timeout=120s"],
+            &["scale", "deployment/web", replicas, "--timeout=300s"],
             &[],
         ))
         .ok();
