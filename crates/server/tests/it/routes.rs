@@ -463,7 +463,7 @@ async fn backups_are_removed_when_their_time_is_over() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), over)
+    tokio::time::timeout(Duration::from_secs(180), over)
         .await
         .expect("it is removed in time");
     // Its run failed: it may be the only copy.
