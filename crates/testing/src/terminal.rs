@@ -83,11 +83,11 @@ impl Terminal {
     #[track_caller]
     pub fn until_shows(&mut self, text: &str) {
         let (screen, read) = (Arc::clone(&self.screen), self.read);
-        let child = &mut self.child;
-        let mut tries_after_end = 0;
+        let (child, reading) = (&mut self.child, &self.reading);
         self.read = until(&format!("`{text}` on the terminal"), || {
-            // Asked first: what it showed before its end is on the screen then, or will be.
-            let ended = child.try_wait().expect("it can be asked");
+            // Asked first: when it has ended and nobody else writes, all that it showed is on the screen.
+            let ended = child.try_wait().expect("it can be asked").is_some();
+            let over = ended && reading.is_finished();
             let shown = {
                 let screen = screen.lock().unwrap_or_else(PoisonError::into_inner);
                 String::from_utf8_lossy(screen.get(read..).unwrap_or_default()).into_owned()
@@ -95,8 +95,7 @@ impl Terminal {
             if let Some(at) = shown.find(text) {
                 return Some(read + at + text.len());
             }
-            tries_after_end += usize::from(ended.is_some());
-            assert!(tries_after_end < 20, "no `{text}`, it ended: {shown}");
+            assert!(!over, "no `{text}`, it ended: {shown}");
             None
         });
     }

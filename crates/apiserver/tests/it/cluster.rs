@@ -331,7 +331,7 @@ impl Cluster {
                 let _ = events.next().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), wait)
+        tokio::time::timeout(Duration::from_secs(60), wait)
             .await
             .expect("the state is reached");
     }

@@ -8,11 +8,8 @@ use openshifter_server::{Server, ServerConfig, Tls};
 
 use crate::answered::{Written, answered, options};
 
-/// A port of this machine on which nothing listens.
-fn closed_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
+/// A port of this machine on which nothing listens: none of those that the system hands out.
+const CLOSED_PORT: u16 = 1;
 
 fn write_input(folder: &Path, port: u16) {
     let entry = |project: &str| {
@@ -31,7 +28,7 @@ fn write_input(folder: &Path, port: u16) {
 #[tokio::test]
 async fn the_questions_come_in_the_known_order() {
     let folder = tempfile::tempdir().unwrap();
-    let port = closed_port();
+    let port = CLOSED_PORT;
     write_input(folder.path(), port);
     // Source from file, target typed in, Copy; then both ends are looked at.
     let answers = format!("1\nminishift\n2\n127.0.0.1:{port}\nlive\ndev\nhunter2\ncopy\n");
@@ -114,7 +111,7 @@ async fn a_bad_input_file_is_one_clear_message() {
 #[tokio::test]
 async fn an_end_of_input_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    write_input(folder.path(), closed_port());
+    write_input(folder.path(), CLOSED_PORT);
     for answers in ["", "1\n", "1\n1\n1\n2\n", "2\nh:1\nshop\n"] {
         let (result, _) = answered(options(folder.path()), answers).await;
         let error = result.unwrap_err();
@@ -140,7 +137,7 @@ async fn service(folder: &Path, tls: bool) -> Server {
 #[tokio::test]
 async fn the_service_does_the_work_and_its_refusals_are_shown() {
     let folder = tempfile::tempdir().unwrap();
-    write_input(folder.path(), closed_port());
+    write_input(folder.path(), CLOSED_PORT);
     for tls in [true, false] {
         let server = service(folder.path(), tls).await;
         let mut options = options(folder.path());
@@ -161,7 +158,7 @@ async fn the_service_does_the_work_and_its_refusals_are_shown() {
 #[tokio::test]
 async fn a_service_that_cannot_be_verified_or_is_none_is_named() {
     let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let port = closed_port();
+    let port = CLOSED_PORT;
     write_input(ours.path(), port);
     let server = service(theirs.path(), true).await;
     let mut with_ca = options(ours.path());

@@ -57,8 +57,10 @@ async fn deleted(cluster: &Cluster, client: &kube::Client) -> String {
 }
 
 /// It says that it was told to end.
-const MAIN: &str =
-    "trap 'echo told >> /data/said; exit' TERM; while :; do sleep 0.1 & wait $!; done";
+const MAIN: &str = "trap 'echo told >> /data/said; exit' TERM; touch /tmp/up; while :; do sleep 0.1 & wait $!; done";
+
+/// Waits in a hook until it does so: before, its end would pass unnoticed.
+const UNTIL_UP: &str = "until test -e /tmp/up; do sleep 0.1; done";
 
 #[tokio::test]
 async fn hooks_run_after_the_start_and_before_the_end() {
@@ -92,7 +94,10 @@ async fn hooks_run_after_the_start_and_before_the_end() {
 #[tokio::test]
 async fn a_hook_after_the_start_that_fails_ends_the_container() {
     let cluster = Cluster::start("failing-hook").await;
-    let hooks = json!({"postStart": run("exit 3"), "preStop": run("echo ending >> /data/said")});
+    let hooks = json!({
+        "postStart": run(&format!("{UNTIL_UP}; exit 3")),
+        "preStop": run("echo ending >> /data/said"),
+    });
     let client = hooked(&cluster, MAIN, 30, hooks).await;
     let waits = |reason: &'static str| {
         move |pod: &Value| {
@@ -134,7 +139,8 @@ async fn a_hook_after_the_start_that_fails_ends_the_container() {
 async fn a_hook_before_the_end_that_takes_too_long_leaves_two_seconds() {
     let cluster = Cluster::start("long-hook").await;
     let hooks = json!({"preStop": run("echo ending >> /data/said; sleep 1000")});
-    let client = hooked(&cluster, MAIN, 1, hooks).await;
+    // As long as the hook may take on a busy machine until it has said the one word.
+    let client = hooked(&cluster, MAIN, 4, hooks).await;
     cluster.until_ready("shop", "hooked").await;
     assert_eq!(deleted(&cluster, &client).await, "ending\ntold\n");
     cluster.stop().await;
@@ -144,7 +150,7 @@ async fn a_hook_before_the_end_that_takes_too_long_leaves_two_seconds() {
 async fn the_end_of_a_pod_cuts_the_hook_after_its_start_short() {
     let cluster = Cluster::start("cut-hook").await;
     let hooks = json!({
-        "postStart": run("echo begun >> /data/said; sleep 1000"),
+        "postStart": run(&format!("{UNTIL_UP}; echo begun >> /data/said; sleep 1000")),
         "preStop": run("echo ending >> /data/said"),
     });
     let client = hooked(&cluster, MAIN, 30, hooks).await;

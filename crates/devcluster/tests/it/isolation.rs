@@ -193,7 +193,7 @@ async fn a_cluster_that_is_killed_leaves_nothing() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), gone)
+    tokio::time::timeout(crate::support::PATIENCE, gone)
         .await
         .expect("processes outlived the cluster");
 }

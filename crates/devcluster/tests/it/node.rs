@@ -118,9 +118,12 @@ async fn an_unready_pod_is_no_endpoint_and_a_dead_one_is_restarted() {
     let cluster = Cluster::start("probes").await;
     let client = cluster.project("shop").await;
     let mut pod = shell_pod("probed", "touch /tmp/alive; exec sleep 1000");
-    pod["spec"]["containers"][0]["readinessProbe"] =
-        json!({"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1});
-    pod["spec"]["containers"][0]["livenessProbe"] = json!({"exec": {"command": ["test", "!", "-e", "/tmp/dead"]}, "periodSeconds": 1, "failureThreshold": 1});
+    pod["spec"]["containers"][0]["readinessProbe"] = json!({"exec": {"command": ["test", "-e", "/tmp/ready"]}, "periodSeconds": 1, "timeoutSeconds": 30});
+    // A probe that a busy machine answers late would count as one that failed.
+    pod["spec"]["containers"][0]["livenessProbe"] = json!({
+        "exec": {"command": ["test", "!", "-e", "/tmp/dead"]},
+        "periodSeconds": 1, "timeoutSeconds": 30, "failureThreshold": 1,
+    });
     make_pod(&client, "shop", pod).await;
     let running = |pod: &Value| !state(pod)["running"].is_null();
     let pod = cluster

@@ -11,8 +11,8 @@ use openshifter_devcluster::{Config, DevCluster, Sandbox};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-/// Longest time that anything may take here.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time that anything may take here, on a machine that does much else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) struct Cluster {
     pub(crate) inner: DevCluster,

@@ -28,6 +28,11 @@ async fn a_stateful_set_of_two_has_two_claims() {
     let mut template = template(&labels, "hostname > /data/id; exec sleep 1000");
     template["spec"]["containers"][0]["volumeMounts"] =
         json!([{"name": "data", "mountPath": "/data"}]);
+    // Ready by itself would be a container that has not run its first command yet, and is ended before it does.
+    template["spec"]["containers"][0]["readinessProbe"] = json!({
+        "exec": {"command": ["test", "-s", "/data/id"]},
+        "periodSeconds": 1, "timeoutSeconds": 30,
+    });
     let set = json!({
         "metadata": {"name": "db"},
         "spec": {
@@ -74,7 +79,6 @@ async fn a_stateful_set_of_two_has_two_claims() {
         pod["metadata"]["labels"]["apps.kubernetes.io/pod-index"],
         "1"
     );
-    // Ready is not the same as having run its first command, so the content is awaited by a restart.
     let sets_api = api(
         &client,
         Some("shop"),

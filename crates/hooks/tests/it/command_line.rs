@@ -2,8 +2,10 @@
 
 use std::process::{Command, Output};
 
+use crate::image::output;
+
 fn program(words: &[&str]) -> Output {
-    Command::new(crate::program()).args(words).output().unwrap()
+    output(Command::new(crate::program()).args(words))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -87,10 +89,7 @@ fn each_script_in_the_documentation_says_who_runs_it() {
     for script in scripts {
         assert!(script.starts_with("#!/bin/bash\n"), "{script}");
         // As S2I runs them: `bash -n` finds no mistake.
-        let checked = Command::new("bash")
-            .args(["-n", "-c", script])
-            .output()
-            .unwrap();
+        let checked = output(Command::new("bash").args(["-n", "-c", script]));
         assert!(checked.status.success(), "{script}");
     }
 }

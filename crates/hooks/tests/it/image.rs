@@ -4,9 +4,10 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::{PoisonError, RwLock};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use openshifter_testing::Terminal;
 use tempfile::TempDir;
 
 /// What OpenShift gives a project's pods: no passwd entry, group 0.
@@ -48,6 +49,36 @@ const RUN: &str = "#!/bin/bash\nnote builder-run \"pid $$\" \"$@\"\n";
 /// A program that is being written cannot be started ("text file busy"), and a process that another test starts at that
 /// moment has the file open, too, until it has become its own program. So nothing is written while something starts.
 static STARTING: RwLock<()> = RwLock::new(());
+
+/// While this is held, nothing is written that others start.
+fn starting() -> RwLockWriteGuard<'static, ()> {
+    STARTING.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// While this is held, nothing starts.
+pub(crate) fn writing() -> RwLockReadGuard<'static, ()> {
+    STARTING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a command.
+pub(crate) fn start(command: &mut Command) -> Child {
+    let _starting = starting();
+    command.spawn().unwrap()
+}
+
+/// Starts a command on a terminal.
+pub(crate) fn terminal(command: Command) -> Terminal {
+    let _starting = starting();
+    Terminal::start(command)
+}
+
+/// Runs a command to its end, with nothing to read.
+pub(crate) fn output(command: &mut Command) -> Output {
+    let captured = command.stdin(Stdio::null()).stdout(Stdio::piped());
+    start(captured.stderr(Stdio::piped()))
+        .wait_with_output()
+        .unwrap()
+}
 
 /// Which runner is called `powershift` in the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +153,7 @@ impl Image {
     pub(crate) fn file(&self, name: &str, content: &str) -> &Self {
         let path = self.at(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let _whole = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+        let _whole = writing();
         fs::write(path, content).unwrap();
         self
     }
@@ -158,10 +189,14 @@ impl Image {
     pub(crate) fn sorts_as_people_do(&mut self) {
         let folder = self.at("local/locales");
         fs::create_dir_all(&folder).unwrap();
-        let made = Command::new("localedef")
-            .args(["--no-archive", "--quiet", "-i", "en_US", "-f", "UTF-8"])
-            .arg(folder.join("en_US.UTF-8"))
-            .status();
+        let made = {
+            let _starting = starting();
+            Command::new("localedef")
+                .args(["--no-archive", "--quiet", "-i", "en_US", "-f", "UTF-8"])
+                .arg(folder.join("en_US.UTF-8"))
+                .spawn()
+        };
+        let made = made.and_then(|mut child| child.wait());
         assert!(
             made.is_ok_and(|status| status.success()),
             "no locale can be made: install Debian's `locales`, as `cargo xtask test` does"
@@ -288,14 +323,12 @@ impl Image {
     /// Runs it to its end.
     pub(crate) fn run(&self, runner: Runner, words: &[&str]) -> Output {
         let mut command = self.command(runner, words);
-        let starting = STARTING.write().unwrap_or_else(PoisonError::into_inner);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        drop(starting);
+        let mut child = start(
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped()),
+        );
         // Whoever reads nothing may have ended already.
         let _ = child.stdin.take().unwrap().write_all(self.stdin.as_bytes());
         child.wait_with_output().unwrap()
@@ -329,7 +362,7 @@ impl Image {
                 for name in ["powershift", "openshifter-image"] {
                     let to = self.at("app/bin").join(name);
                     if !to.exists() {
-                        let _whole = STARTING.read().unwrap_or_else(PoisonError::into_inner);
+                        let _whole = writing();
                         // A link would be the program that other tests run, too.
                         fs::copy(crate::program(), to).unwrap();
                     }

@@ -5,9 +5,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use openshifter_testing::{Terminal, until};
+use openshifter_testing::until;
 
-use crate::image::{Image, Runner};
+use crate::image::{Image, Runner, start, terminal};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -68,10 +68,10 @@ fn a_job_with_a_time_limit_may_read_from_a_terminal() {
         "jobs",
         "hourly",
         "--timeout",
-        "4s",
+        "8s",
         "-k",
     ];
-    let mut terminal = Terminal::start(image.command(Runner::Ours, &words));
+    let mut terminal = terminal(image.command(Runner::Ours, &words));
     terminal.answer("hourly/a", "typed");
     terminal.until_shows("read-typed");
     terminal.until_shows("all-gone");
@@ -101,14 +101,8 @@ fn a_second_run_does_not_start_over_a_first() {
             "jobs/hourly/a",
             "note a; until [ -e /log/go ]; do sleep 0.02; done",
         );
-        let first = image
-            .command(
-                Runner::Ours,
-                &["powershift", "image", "jobs", lock, "hourly"],
-            )
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
+        let words = ["powershift", "image", "jobs", lock, "hourly"];
+        let first = start(image.command(Runner::Ours, &words).stdout(Stdio::null()));
         until("the first job", || {
             image.events().contains("== a").then_some(())
         });
@@ -144,11 +138,7 @@ fn killed(how: &str, without_stdbuf: bool, kept: bool) -> String {
         "hourly",
     ];
     let mut command = image.command(Runner::Ours, &words);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = start(command.stdout(Stdio::piped()).stderr(Stdio::null()));
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut lines = String::new();
     // Two banners, and the line where it comes before the program's end.
@@ -224,7 +214,8 @@ fn a_job_that_does_not_listen_is_killed_with_all_that_does_not() {
         "note b; read -r pid < /log/pid; kill -0 $pid 2>/dev/null && note alive; true",
     );
     let began = Instant::now();
-    let output = image.ours(&["jobs", "hourly", "--timeout", "1s", "-k"]);
+    // The job has to be as far as its trap by then.
+    let output = image.ours(&["jobs", "hourly", "--timeout", "3s", "-k"]);
     assert!(began.elapsed() > Duration::from_secs(10), "no time to end");
     assert_eq!(output.status.code(), Some(124));
     assert_eq!(image.called(), ["b"]);

@@ -5,9 +5,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use openshifter_testing::{Terminal, until};
+use openshifter_testing::until;
 
-use crate::image::{Image, Runner};
+use crate::image::{Image, Runner, output, start, terminal, writing};
 use crate::oracle::{CONTAINER_USER, nodejs_user};
 
 fn text(bytes: &[u8]) -> String {
@@ -18,8 +18,7 @@ fn text(bytes: &[u8]) -> String {
 fn a_shell_on_a_terminal() {
     let image = Image::new();
     image.env("deploy_env", "LEVEL=seven\n");
-    let mut terminal =
-        Terminal::start(image.command(Runner::Ours, &["powershift", "image", "shell"]));
+    let mut terminal = terminal(image.command(Runner::Ours, &["powershift", "image", "shell"]));
     terminal.answer(
         "$ ",
         "echo \"pid $$ level $LEVEL\"; [ -t 0 ] && [ -t 1 ] && echo terminal-$((6*7))",
@@ -73,7 +72,7 @@ fn probes_know_who_they_are(script: &str) {
     thread::scope(|scope| {
         for mut command in probes {
             scope.spawn(move || {
-                let output = command.output().unwrap();
+                let output = output(&mut command);
                 assert!(output.status.success(), "{}", text(&output.stderr));
             });
         }
@@ -93,11 +92,11 @@ fn a_binary_that_lies_in_the_folder_that_it_moves() {
     // An earlier build left another one there.
     image.file("app/src/.s2i/bin/openshifter-image", "old");
     fs::create_dir_all(image.at("tmp/src/.s2i/bin")).unwrap();
-    fs::copy(
-        crate::program(),
-        image.at("tmp/src/.s2i/bin/openshifter-image"),
-    )
-    .unwrap();
+    {
+        let _whole = writing();
+        let to = image.at("tmp/src/.s2i/bin/openshifter-image");
+        fs::copy(crate::program(), to).unwrap();
+    }
     let output = image.run(
         Runner::Ours,
         &["/tmp/src/.s2i/bin/openshifter-image", "assemble"],
@@ -189,11 +188,7 @@ fn standard_input_belongs_to_the_command() {
     let image = Image::new();
     image.env("deploy_env", "A=1\n");
     let mut command = image.command(Runner::Ours, &["powershift", "image", "exec", "cat"]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"a\nb").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(text(&output.stdout), "a\nb");

@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 fn ran(command: &mut Command) -> String {
-    let output: Output = command.output().unwrap();
+    let output = crate::image::output(command);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::devcluster::Dev;
 use crate::support::{Home, connect, failure};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 async fn create(cluster: &Cluster, project: &str, values: &[Value]) {
     for value in values {

@@ -187,11 +187,13 @@ pub(crate) fn cancel_on_signal(printer: Printer) -> CancellationToken {
     use tokio::signal::unix::{SignalKind, signal};
     let token = CancellationToken::new();
     let cancel = token.clone();
+    // Taken before anything is begun: one that comes before a task has run would end the program at once.
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-        ) else {
+        let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
             return;
         };
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }

@@ -4,10 +4,10 @@ use crate::app::{claim, config, deployment};
 use crate::space::Space;
 use crate::tool::Tool;
 use crate::tree::{describe, same};
-use openshifter_testing::until;
+use openshifter_testing::{Relay, Running, until};
 
 /// Whether a helper pod has written a part of a volume.
-pub(crate) fn writes(target: &Space) -> bool {
+fn writes(target: &Space) -> bool {
     let listed = target.cluster.attempt(&[
         "-n",
         &target.name,
@@ -36,6 +36,17 @@ pub(crate) fn writes(target: &Space) -> bool {
             .and_then(|size| size.parse::<u64>().ok())
             .is_some_and(|size| size > 4096)
     })
+}
+
+/// Waits until an import by a relay has brought a part of a volume to the target. The relay lets nothing pass from then
+/// on, so that the import cannot come to its end while one looks.
+#[track_caller]
+pub(crate) fn until_half_way(running: &mut Running<'_>, relay: &Relay, target: &Space) {
+    relay.hold_after(32 << 20);
+    running.until("a part of the volume is sent", || {
+        relay.is_held().then_some(())
+    });
+    running.until("a helper pod writes", || writes(target).then_some(()));
 }
 
 #[test]
@@ -79,19 +90,22 @@ fn an_import_that_was_killed_is_undone_or_resumed() {
     let before = describe(&source, "deploy/web");
     let tool = Tool::new();
     tool.run(&source.export_to("chart")).ok();
-    let import = target.import_of("chart");
+    let (relay, kubeconfig) = target.cluster.relay(&tool);
+    let import = target.relayed_import_of("chart", &kubeconfig);
+    let by_relay = |verb, run| [verb, run, "--kubeconfig", &kubeconfig];
     let killed = || {
         target.volumes(&["data"]);
         let mut running = tool.start(&import);
-        running.until("a helper pod writes", || writes(&target).then_some(()));
+        until_half_way(&mut running, &relay, &target);
         running.kill();
+        relay.release();
         tool.last_run()
     };
 
     // Undone: nothing of the run is left, the project aside.
     let run = killed();
     assert_eq!(target.replicas("deploy", "web"), 0);
-    tool.run(&["undo", &run]).ok();
+    tool.run(&by_relay("undo", &run)).ok();
     for (kind, name) in [
         ("deploy", "web"),
         ("pvc", "data"),
@@ -100,19 +114,21 @@ fn an_import_that_was_killed_is_undone_or_resumed() {
         assert_eq!(target.get(kind, name), None);
     }
     assert_eq!(target.helpers(), Vec::<String>::new());
-    tool.run(&["resume", &run]).ended(3).says("was undone");
+    tool.run(&by_relay("resume", &run))
+        .ended(3)
+        .says("was undone");
 
     // Resumed: it is complete, though a part of the volume was written already.
     let run = killed();
     // Another import does not take what is half-written for anybody's.
     tool.run(&import).ended(3);
-    tool.run(&["resume", &run]).ok();
+    tool.run(&by_relay("resume", &run)).ok();
     target.ready("deploy/web");
     same(&before, &describe(&target, "deploy/web"));
     assert_eq!(target.helpers(), Vec::<String>::new());
 
     // After success, undo takes back the same.
-    tool.run(&["undo", &run]).ok();
+    tool.run(&by_relay("undo", &run)).ok();
     assert_eq!(target.get("deploy", "web"), None);
     until("the pods to be gone", || {
         target.names("pods").is_empty().then_some(())
@@ -134,16 +150,20 @@ fn a_claim_that_was_empty_is_so_again_or_filled() {
     let target = Space::new(target.cluster, "half");
     target.volumes(&["data"]);
     target.create(&[claim("data")]);
-    let import = target.import_of("chart");
+    let (relay, kubeconfig) = target.cluster.relay(&tool);
+    let import = target.relayed_import_of("chart", &kubeconfig);
+    let by_relay = |verb, run| [verb, run, "--kubeconfig", &kubeconfig];
     let killed = || {
         let mut running = tool.start(&import);
-        running.until("a helper pod writes", || writes(&target).then_some(()));
+        until_half_way(&mut running, &relay, &target);
         running.kill();
+        relay.release();
         tool.last_run()
     };
     let uid = target.must("pvc", "data")["metadata"]["uid"].clone();
 
-    tool.run(&["undo", &killed()])
+    let run = killed();
+    tool.run(&by_relay("undo", &run))
         .ok()
         .says("volume data: empty again");
     assert_eq!(target.must("pvc", "data")["metadata"]["uid"], uid);
@@ -152,7 +172,8 @@ fn a_claim_that_was_empty_is_so_again_or_filled() {
     assert_eq!(target.shell("deploy/look", "ls -A /data"), b"");
     target.kubectl(&["delete", "deploy", "look", "--wait"]);
 
-    tool.run(&["resume", &killed()]).ok();
+    let run = killed();
+    tool.run(&by_relay("resume", &run)).ok();
     target.ready("deploy/web");
     same(&before, &describe(&target, "deploy/web"));
 }

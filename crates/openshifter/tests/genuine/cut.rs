@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use openshifter_testing::{Ran, Relay};
+use openshifter_testing::Ran;
 
 use crate::space::Space;
 use crate::tool::Tool;
@@ -38,40 +38,36 @@ fn an_export_whose_connection_is_cut_fails_and_says_so() {
         "dd if=/dev/urandom of=/data/large bs=1M count=200 2>/dev/null",
     );
     let tool = Tool::new();
+    let (relay, kubeconfig) = source.cluster.relay(&tool);
+    let export_to = |out| {
+        [
+            "export",
+            "--kubeconfig",
+            &kubeconfig,
+            "--from",
+            "relayed",
+            "-n",
+            &source.name,
+            "-o",
+            out,
+        ]
+    };
     for out in ["chart", "chart.tgz"] {
-        let mut running = tool.start(&source.export_to(out));
+        let mut running = tool.start(&export_to(out));
         running.until("a part of the volume is here", || {
             // An archive is packed from a folder in the program's own spool.
             has_segment(&tool).then_some(())
         });
-        source.kubectl(&[
-            "delete",
-            "pod",
-            "-l",
-            "app=web",
-            "--force",
-            "--grace-period=0",
-            "--wait=false",
-        ]);
+        // Else the rest of the volume might arrive before the pod's containers have ended.
+        relay.hold_after(0);
+        source.kubectl(&["delete", "pod", "-l", "app=web", "--wait"]);
+        relay.release();
         is_torn(running.end(), &tool);
         source.ready("deploy/web");
     }
 
     // The pod goes on, and the way to it is gone.
-    let (host, port) = source.cluster.host_and_port();
-    let relay = Relay::start(&format!("{host}:{port}"));
-    let kubeconfig = source.cluster.relayed(&tool, relay.address());
-    let export = [
-        "export",
-        "--kubeconfig",
-        &kubeconfig,
-        "--from",
-        "relayed",
-        "-n",
-        &source.name,
-        "-o",
-        "chart",
-    ];
+    let export = export_to("chart");
     let mut running = tool.start(&export);
     running.until("a part of the volume is here", || {
         has_segment(&tool).then_some(())
@@ -113,26 +109,13 @@ fn an_import_whose_connection_is_cut_stops_half_way_and_is_resumed() {
     let before = describe(&source, "deploy/web");
     let tool = Tool::new();
     tool.run(&source.export_to("chart")).ok();
-    let (host, port) = target.cluster.host_and_port();
-    let relay = Relay::start(&format!("{host}:{port}"));
-    let kubeconfig = target.cluster.relayed(&tool, relay.address());
-    let import = [
-        "import",
-        "chart",
-        "--kubeconfig",
-        &kubeconfig,
-        "--to",
-        "relayed",
-        "-n",
-        &target.name,
-    ];
+    let (relay, kubeconfig) = target.cluster.relay(&tool);
+    let import = target.relayed_import_of("chart", &kubeconfig);
 
     // For good: the program cannot even clear up.
     target.volumes(&["data"]);
     let mut running = tool.start(&import);
-    running.until("a helper pod writes", || {
-        crate::crash::writes(&target).then_some(())
-    });
+    crate::crash::until_half_way(&mut running, &relay, &target);
     relay.cut();
     running
         .end()
@@ -156,9 +139,7 @@ fn an_import_whose_connection_is_cut_stops_half_way_and_is_resumed() {
     relay.mend();
     target.volumes(&["data"]);
     let mut running = tool.start(&import);
-    running.until("a helper pod writes", || {
-        crate::crash::writes(&target).then_some(())
-    });
+    crate::crash::until_half_way(&mut running, &relay, &target);
     relay.cut();
     relay.mend();
     let ran = running.end();

@@ -19,7 +19,7 @@ fn fill(space: &Space, claim: &str, script: &str) {
     space.kubectl(&[
         "wait",
         "--for=condition=Ready",
-        "--timeout=60s",
+        "--timeout=180s",
         "pod/filler",
     ]);
     space.shell("pod/filler", script);
@@ -195,7 +195,7 @@ fn a_pod_that_nobody_can_stop_is_named() {
     source.kubectl(&[
         "wait",
         "--for=condition=Ready",
-        "--timeout=60s",
+        "--timeout=180s",
         "pod/other",
     ]);
     let tool = Tool::new();

@@ -35,7 +35,7 @@ fn helm_installs_the_exported_folder() {
         let place = ["-n", &target.name];
         world().helm_at(target.cluster, &[args, &place].concat())
     };
-    let said = at(&["install", "web", &chart, "--wait", "--timeout", "2m"]);
+    let said = at(&["install", "web", &chart, "--wait", "--timeout", "5m"]);
     assert!(said.contains("STATUS: deployed"), "{said}");
     target.ready("deploy/web");
     assert_eq!(target.shell("deploy/web", "ls /data"), b"");

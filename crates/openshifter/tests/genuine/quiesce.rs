@@ -58,12 +58,12 @@ fn an_interrupt_ends_in_order() {
     assert_eq!(tool.charts(), Vec::<String>::new());
 
     tool.run(&export).ok();
-    let import = target.import_of("chart");
+    let (relay, kubeconfig) = target.cluster.relay(&tool);
+    let import = target.relayed_import_of("chart", &kubeconfig);
     let mut running = tool.start(&import);
-    running.until("a helper pod writes", || {
-        crate::crash::writes(&target).then_some(())
-    });
+    crate::crash::until_half_way(&mut running, &relay, &target);
     running.interrupt();
+    relay.release();
     running
         .end()
         .ended(4)
@@ -71,7 +71,8 @@ fn an_interrupt_ends_in_order() {
         .says("openshifter resume");
     assert_eq!(target.helpers(), Vec::<String>::new());
     assert_eq!(target.replicas("deploy", "web"), 0);
-    tool.run(&["resume", &tool.last_run()]).ok();
+    let resume = ["resume", &tool.last_run(), "--kubeconfig", &kubeconfig];
+    tool.run(&resume).ok();
     until("the application to run", || {
         (target.replicas("deploy", "web") == 1).then_some(())
     });

@@ -98,6 +98,25 @@ impl Space {
         ["import", chart, "--to", context, "-n", &self.name]
     }
 
+    /// The arguments of an import into it by a relay.
+    pub(crate) fn relayed_import_of<'a>(
+        &'a self,
+        chart: &'a str,
+        kubeconfig: &'a str,
+    ) -> [&'a str; 8] {
+        let name = &self.name;
+        [
+            "import",
+            chart,
+            "--kubeconfig",
+            kubeconfig,
+            "--to",
+            "relayed",
+            "-n",
+            name,
+        ]
+    }
+
     /// A storage class of this space alone, called like it; its claims are bound when their first consumer comes.
     /// There are so many volumes for them, however storage is made otherwise.
     pub(crate) fn late_class(&self, volumes: usize) -> String {

@@ -118,8 +118,10 @@ fn ports_and_replicas_are_those_of_the_cluster() {
     curl.args(["--silent", "--show-error", "--noproxy", "*"])
         .arg(format!("http://{address}/"));
     let body = until("an answer", || {
-        let body = run(&mut curl, b"");
-        (!body.is_empty()).then_some(body)
+        // The pod is ready before its server listens; until then the connection ends.
+        let answer = curl.output().expect("curl starts");
+        let body = String::from_utf8_lossy(&answer.stdout).into_owned();
+        (answer.status.success() && !body.is_empty()).then_some(body)
     });
     assert_eq!(body, "hello\n");
     forward.interrupt();
@@ -128,7 +130,7 @@ fn ports_and_replicas_are_those_of_the_cluster() {
     for replicas in ["--replicas=0", "--replicas=2"] {
         tool.run(&step(
             &space,
-            &["scale", "deployment/web", replicas, "--timeout=120s"],
+            &["scale", "deployment/web", replicas, "--timeout=300s"],
             &[],
         ))
         .ok();

@@ -139,7 +139,7 @@ fn an_application_of_all_the_usual_kinds_moves() {
     source.cluster.run(&[
         "wait",
         "--for=condition=Established",
-        "--timeout=60s",
+        "--timeout=180s",
         &format!("crd/{name}"),
     ]);
     let password = format!("pass-{}-word", world().run);
@@ -159,7 +159,7 @@ fn an_application_of_all_the_usual_kinds_moves() {
     source.kubectl(&[
         "wait",
         "--for=condition=Complete",
-        "--timeout=60s",
+        "--timeout=180s",
         "job/setup",
     ]);
     source.shell("deploy/web", "echo content > /data/file");

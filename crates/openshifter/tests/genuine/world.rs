@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use openshifter_testing::{Kubectl, items, run, tools, until};
+use openshifter_testing::{Kubectl, Relay, items, run, tools, until};
 use serde_json::json;
 
 use crate::tool::Tool;
@@ -231,8 +231,16 @@ impl Cluster {
         (text("server"), text("certificate-authority-data"))
     }
 
+    /// A relay to its API, and a kubeconfig with a context `relayed` that goes by it.
+    pub(crate) fn relay(&self, tool: &Tool) -> (Relay, String) {
+        let (host, port) = self.host_and_port();
+        let relay = Relay::start(&format!("{host}:{port}"));
+        let kubeconfig = self.relayed(tool, relay.address());
+        (relay, kubeconfig)
+    }
+
     /// A kubeconfig, with a context `relayed`, that reaches this cluster at another address.
-    pub(crate) fn relayed(&self, tool: &Tool, address: std::net::SocketAddr) -> String {
+    fn relayed(&self, tool: &Tool, address: std::net::SocketAddr) -> String {
         let mut config = self.json(&["config", "view", "--raw", "--minify", "--flatten"]);
         let (host, _) = self.host_and_port();
         let cluster = &mut config["clusters"][0]["cluster"];

@@ -201,7 +201,7 @@ impl Notes {
         rolled_out(space, "notes");
         // It waits for its build and for both roll-outs.
         let ready = format!("templateinstance/{INSTANCE}");
-        space.kubectl(&["wait", "--for=condition=Ready", &ready, "--timeout=60s"]);
+        space.kubectl(&["wait", "--for=condition=Ready", &ready, "--timeout=180s"]);
         write(
             space,
             &[

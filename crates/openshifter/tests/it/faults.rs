@@ -85,15 +85,7 @@ fn an_export_whose_pod_goes_away_fails_and_leaves_nothing() {
     for out in ["chart", "chart.tgz"] {
         let mut running = tool.start(&export(out));
         running.until("a part of the volume is here", || has_segment(&tool));
-        shop.kubectl(&[
-            "delete",
-            "pod",
-            "-l",
-            "app=web",
-            "--force",
-            "--grace-period=0",
-            "--wait=false",
-        ]);
+        shop.cluster.remove_pods(&shop.name, "web");
         let ran = running.end().ended(3).one_message();
         assert!(ran.stderr.contains("web"), "{ran:?}");
         assert_eq!(tool.files(), [""; 0], "{ran:?}");

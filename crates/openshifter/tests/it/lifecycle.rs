@@ -6,7 +6,8 @@ use serde_json::json;
 use crate::deploy_steps::page;
 use crate::support::{Space, Tool, World, deploy, runner, script, step, until};
 
-/// It serves itself, keeps nothing, and says when it is told to end, and what hooks have noted by then.
+/// It serves itself, keeps nothing, and says when it is told to end, and what hooks have noted by then. It says that it
+/// serves before anybody can reach it: the runner may call `post_deploy` as soon as it does.
 const APP: &str = r#"import os
 import signal
 import sys
@@ -24,11 +25,10 @@ def end(*ignored):
 
 
 signal.signal(signal.SIGTERM, end)
-port = int(os.environ['OPENSHIFT_PYTHON_PORT'])
-server = make_server(os.environ['OPENSHIFT_PYTHON_IP'], port, application)
 sys.stdout.write('serving\n')
 sys.stdout.flush()
-server.serve_forever()
+port = int(os.environ['OPENSHIFT_PYTHON_PORT'])
+make_server(os.environ['OPENSHIFT_PYTHON_IP'], port, application).serve_forever()
 "#;
 
 /// V2's hooks. The second one needs an application that answers.

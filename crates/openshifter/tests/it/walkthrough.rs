@@ -207,7 +207,6 @@ fn failures_answer_their_status_with_one_line_and_change_nothing() {
         answer(format!("{base}/nowhere/developer/{password}"))
             .is(404)
             .says("nowhere");
-        // A port that nobody listens on: it was this test's a moment ago.
         answer(format!("{}/shop/developer/{password}", closed_port()))
             .is(502)
             .says("127.0.0.1");

@@ -371,7 +371,7 @@ async fn until(is: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), looked)
+    tokio::time::timeout(Duration::from_secs(180), looked)
         .await
         .expect("it did not come about in time");
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 
+use openshifter_apiserver::{DeleteOptions, ResourceId};
 use openshifter_devcluster::{Config, DevCluster};
 use openshifter_testing::{Kubectl, Project, keep_secret, run, until};
 use serde_json::{Value, json};
@@ -166,6 +167,30 @@ impl Dev {
     #[track_caller]
     pub(crate) fn log_out(&self, token: &str) {
         self.admin(&["delete", "oauthaccesstoken", &token_name(token)], "");
+    }
+
+    /// Ends all logins, as time would, and before anybody who has one gets much further: no program is started for it.
+    pub(crate) fn revoke_logins(&self) {
+        let tokens = ResourceId::new("oauth.openshift.io", "oauthaccesstokens");
+        let store = self.inner().store();
+        for token in store.list(&tokens, None) {
+            let name = token["metadata"]["name"].as_str().expect("it has a name");
+            let deleted = store.delete(&tokens, None, name, DeleteOptions::default());
+            deleted.expect("it is there");
+        }
+    }
+
+    /// Removes an application's pods at once, while what they do is still on its way: no program is started for it.
+    pub(crate) fn remove_pods(&self, project: &str, app: &str) {
+        let (pods, store) = (ResourceId::core("pods"), self.inner().store());
+        let mut found = store.list(&pods, Some(project));
+        found.retain(|pod| pod["metadata"]["labels"]["app"] == app);
+        assert!(!found.is_empty(), "{app} has no pods");
+        for pod in found {
+            let name = pod["metadata"]["name"].as_str().expect("it has a name");
+            let deleted = store.delete(&pods, Some(project), name, DeleteOptions::now());
+            deleted.expect("it is there");
+        }
     }
 
     /// A token of the developer's that was good for a second.
