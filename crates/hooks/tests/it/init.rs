@@ -2,9 +2,9 @@
 
 use crate::image::{Image, Runner};
 
-/// Listens on a port when there is a file `/log/open`, notes SIGTERM, and ends then with 9.
+/// Listens on a port after a moment, notes SIGTERM, and ends then with 9. It does not wait for that for ever.
 const SERVER: &str = r#"#!/usr/bin/perl
-use strict; use IO::Socket::INET;
+use strict; use IO::Socket::INET; alarm 60;
 $SIG{TERM} = sub { open(my $log, '>>', '/log/events'); print $log "== server stopped\n"; close $log; exit 9 };
 open(my $log, '>>', '/log/events'); print $log "== server pid $$ parent ", getppid(), "\n"; close $log;
 select(undef, undef, undef, 0.3);
@@ -57,7 +57,8 @@ fn a_post_deploy_that_fails_or_hangs_does_not_end_the_application() {
     image.script("app/src/.s2i/action_hooks/run", SERVER);
     image.hook(
         "post_deploy",
-        "(sleep 2; kill -TERM 1) >/dev/null 2>&1 & exit 4",
+        // The hook's process is there until the runner knows of its end.
+        "(while kill -0 $$; do sleep 0.05; done; kill -TERM 1) >/dev/null 2>&1 & exit 4",
     );
     let output = image.ours(&["--init", "run"]);
     assert_eq!(output.status.code(), Some(9));
@@ -66,8 +67,9 @@ fn a_post_deploy_that_fails_or_hangs_does_not_end_the_application() {
         "post_deploy",
         "trap 'note ended; kill -TERM 1; exit' TERM; while :; do sleep 0.05; done",
     );
-    let output = image.ours(&["--init", "--post-deploy-timeout=1", "run"]);
-    assert_eq!(output.status.code(), Some(9));
+    // Time for the application to answer, and for the hook to get as far as its trap.
+    let output = image.ours(&["--init", "--post-deploy-timeout=3", "run"]);
+    assert_eq!(output.status.code(), Some(9), "{}", text(&output.stderr));
     assert!(text(&output.stderr).starts_with("ERROR: Script /opt/app-root/src/.s2i/action_hooks/post_deploy takes too long and is ended.\n"));
     assert!(image.called().contains(&"ended".to_owned()));
 }
@@ -168,11 +170,11 @@ fn what_post_deploy_has_started_ends_with_it() {
     );
     image.hook(
         "run",
-        "server & until [ -e /log/there ]; do sleep 0.02; done\n\
+        "server & until [ -e /log/there ]; do kill -0 $! || exit; sleep 0.02; done\n\
          for pid in $(cat /log/pids); do while kill -0 $pid 2>/dev/null; do sleep 0.05; done; done\n\
          kill -0 $! && note alone; kill -KILL $!",
     );
-    let output = image.ours(&["--init", "--post-deploy-timeout=2", "run"]);
+    let output = image.ours(&["--init", "--post-deploy-timeout=3", "run"]);
     assert_eq!(
         image.called(),
         ["server pid 3 parent 2", "alone"],
@@ -198,15 +200,15 @@ fn a_post_deploy_that_does_not_listen_is_killed() {
     // The application ends when the hook has.
     image.hook(
         "run",
-        "server & until [ -s /log/pid ]; do sleep 0.02; done; read -r pid < /log/pid\n\
+        "server & until [ -s /log/pid ]; do kill -0 $! || exit; sleep 0.02; done; read -r pid < /log/pid\n\
          while kill -0 $pid 2>/dev/null; do sleep 0.05; done; sleep 0.5; kill -TERM $!; wait $!",
     );
     image.hook(
         "post_deploy",
         "trap '' TERM\necho $$ > /log/pid\nwhile :; do sleep 0.05; done",
     );
-    let output = image.ours(&["--init", "--post-deploy-timeout=1", "run"]);
-    assert_eq!(output.status.code(), Some(9));
+    let output = image.ours(&["--init", "--post-deploy-timeout=3", "run"]);
+    assert_eq!(output.status.code(), Some(9), "{}", text(&output.stderr));
     insta::assert_snapshot!(text(&output.stderr), @r"
     ERROR: Script /opt/app-root/src/.s2i/action_hooks/post_deploy takes too long and is ended.
     ERROR: Script /opt/app-root/src/.s2i/action_hooks/post_deploy failed with status 137; the application goes on.

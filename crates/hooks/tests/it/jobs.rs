@@ -68,7 +68,7 @@ fn a_job_with_a_time_limit_may_read_from_a_terminal() {
         "jobs",
         "hourly",
         "--timeout",
-        "4s",
+        "8s",
         "-k",
     ];
     let mut terminal = terminal(image.command(Runner::Ours, &words));
@@ -214,7 +214,8 @@ fn a_job_that_does_not_listen_is_killed_with_all_that_does_not() {
         "note b; read -r pid < /log/pid; kill -0 $pid 2>/dev/null && note alive; true",
     );
     let began = Instant::now();
-    let output = image.ours(&["jobs", "hourly", "--timeout", "1s", "-k"]);
+    // The job has to be as far as its trap by then.
+    let output = image.ours(&["jobs", "hourly", "--timeout", "3s", "-k"]);
     assert!(began.elapsed() > Duration::from_secs(10), "no time to end");
     assert_eq!(output.status.code(), Some(124));
     assert_eq!(image.called(), ["b"]);

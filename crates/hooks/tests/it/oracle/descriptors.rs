@@ -124,15 +124,15 @@ fn redirected() -> Vec<Case> {
 
 /// Whoever waits for a command's output does not wait for what the file has left in the background.
 fn left_behind() -> Vec<Case> {
-    const WAIT: &str = "x=$(\"$@\"); echo \"$x\"; [ $SECONDS -lt 5 ] && echo at once";
-    const TWICE: &str = "\"$@\"; \"$@\"; [ $SECONDS -lt 5 ] && echo at once";
+    const WAIT: &str = "x=$(\"$@\"); echo \"$x\"; [ $SECONDS -lt 60 ] && echo at once";
+    const TWICE: &str = "\"$@\"; \"$@\"; [ $SECONDS -lt 60 ] && echo at once";
     vec![
         case(
             "a command whose environment goes on in the background",
             &["exec", "echo", "hi"],
             |image: &mut Image| {
                 image.below = Some(WAIT);
-                image.env("deploy_env", "sleep 20 >/dev/null 2>&1 </dev/null &\n");
+                image.env("deploy_env", "sleep 200 >/dev/null 2>&1 </dev/null &\n");
             },
         ),
         case(
@@ -143,7 +143,7 @@ fn left_behind() -> Vec<Case> {
                 image.hook("ready", "echo ready");
                 image.file(
                     "app/etc/generate_container_user",
-                    "sleep 20 >/dev/null 2>&1 </dev/null &\n",
+                    "sleep 200 >/dev/null 2>&1 </dev/null &\n",
                 );
             },
         ),

@@ -62,9 +62,15 @@ pub(super) fn cases() -> Vec<Case> {
                 format!("{signal} during a slow deploy_env"),
                 &["run"],
                 move |image| {
+                    // The program that is waited for runs when the signal comes, and until that has been noted.
+                    let program =
+                        "touch /tmp/w; until [ -e /tmp/sent ]; do sleep 0.02; done";
                     image.env(
                         "deploy_env",
-                        &format!("(sleep 0.2; kill -{signal} 1; note sent) & sleep 1\nnote late\n"),
+                        &format!(
+                            "(until [ -e /tmp/w ]; do sleep 0.02; done; kill -{signal} 1; note sent; \
+                             touch /tmp/sent) & sh -c '{program}'\nnote late\n"
+                        ),
                     );
                 },
             )
@@ -137,7 +143,7 @@ fn hooks() -> Vec<Case> {
             };
             image.hook(
                 hook,
-                &format!("{listen}kill -{signal} 1; sleep 0.5; note late"),
+                &format!("{listen}kill -{signal} 1; sleep 2; note late"),
             );
         })
         .mends(Bug::B3, move |seen| {
@@ -191,7 +197,7 @@ fn builds() -> Vec<Case> {
                 format!("TERM during {step} of a build"),
                 &["assemble"],
                 move |image| {
-                    let stop = "kill -TERM 1; sleep 0.5; note late";
+                    let stop = "kill -TERM 1; sleep 2; note late";
                     let body = |name: &str| if name == step { stop } else { "true" };
                     image.upload(&[("pre_build", body("pre_build")), ("build", body("build"))]);
                     image.file("tmp/src/.s2i/action_hooks/build_env", body("build_env"));
