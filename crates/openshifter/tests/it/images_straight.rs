@@ -51,13 +51,14 @@ fn an_image_goes_straight_from_registry_to_registry() {
         stream("web"),
         build_config(&json!({"type": "Binary", "binary": {}})),
         deployment_config(),
-        // No pod of it starts: the chart stays.
-        deployment("stuck", "openshifter.test/nothing:1"),
+        // No router admits it, which shows at once: the chart stays.
+        json!({"apiVersion": "route.openshift.io/v1", "kind": "Route", "metadata": {"name": "stuck"},
+            "spec": {"to": {"kind": "Service", "name": "none"}, "tls": {"termination": "passthrough"}}}),
     ]);
     let digest = build_from_folder(&world, &shop, "built from a folder");
     running(&shop, "web");
 
-    let ran = migrate(&tool, &[&to[..], &["--timeout", "20s"]].concat());
+    let ran = migrate(&tool, &to);
     let report = json_of(&ran, 1);
     let losses = report["losses"].as_array().expect("it lists losses");
     assert!(
@@ -120,7 +121,7 @@ fn an_image_goes_straight_from_registry_to_registry() {
     assert_eq!(web(&again)["action"], "unchanged", "{again:#}");
 
     // A chart that was asked for is whole.
-    shop.kubectl(&["delete", "deployment", "stuck"]);
+    shop.kubectl(&["delete", "route", "stuck"]);
     let kept = ["--to-namespace", "kept", "--keep-chart", "kept"];
     let report = json_of(&migrate(&tool, &[&to[..], &kept].concat()), 0);
     assert_eq!(web(&report)["action"], "pushed", "{report:#}");
