@@ -95,38 +95,30 @@ fn is_outside(image: &ImageReference) -> bool {
 }
 
 fn answered(planned: &mut PlannedImage, answer: Result<Option<Digest>, ImagesError>) {
-    let mapped = matches!(planned.decision, Decision::Map { .. });
-    let (text, gone) = match answer {
-        Ok(Some(digest)) if !mapped => {
-            planned.image.digest = Some(digest);
-            return;
-        }
-        Ok(Some(_)) => return,
-        Ok(None) => ("its registry does not have it".to_owned(), true),
-        Err(error) => (error.to_string(), false),
+    let reason = match &answer {
+        Ok(_) => "its registry does not have it".to_owned(),
+        Err(error) => error.to_string(),
     };
-    match (mapped, gone) {
-        (true, true) => planned.problem = Some(not_at_its_registry(&planned.decision)),
-        (true, false) => {
-            planned.note = Some(format!(
-                "nobody could look whether that image is there: {text}"
-            ));
+    match (&planned.decision, answer) {
+        (Decision::Map { .. }, Ok(Some(_))) => {}
+        (Decision::Map { to }, Ok(None)) => planned.problem = Some(not_at_its_registry(to)),
+        (Decision::Map { .. }, Err(_)) => {
+            let text = format!("nobody could look whether that image is there: {reason}");
+            planned.note = Some(text);
         }
-        (false, _) => {
+        (_, Ok(Some(digest))) => planned.image.digest = Some(digest),
+        (_, _) => {
             let left = "left to the target, which pulls it by itself";
             planned.note.get_or_insert_with(|| left.to_owned());
-            planned.image.origin = Origin::Unreachable { reason: text };
+            planned.image.origin = Origin::Unreachable { reason };
         }
     }
 }
 
-fn not_at_its_registry(decision: &Decision) -> String {
-    match decision {
-        Decision::Map { to } => format!(
-            "it is mapped to {to}, which its registry does not have: push that first, or map it to another one"
-        ),
-        _ => String::new(),
-    }
+fn not_at_its_registry(to: &ImageReference) -> String {
+    format!(
+        "it is mapped to {to}, which its registry does not have: push that first, or map it to another one"
+    )
 }
 
 /// The digest that a registry outside of the clusters has for an image; `None` when it does not have the image.
@@ -198,7 +190,7 @@ pub(crate) async fn check_mapped(
             Ok(None) => gone.push(format!(
                 "image {}: {}",
                 record.name,
-                not_at_its_registry(&Decision::Map { to })
+                not_at_its_registry(&to)
             )),
             Err(error) => report.next.push(format!(
                 "nobody could look whether {to} is there, which {} is mapped to: {error}",

@@ -208,8 +208,11 @@ pub(crate) async fn run(
     for config in configs {
         let tag = output_of(config).unwrap_or_default();
         let record = record_of(images, config);
-        let stays = tag_of_config(config).is_some_and(|tag| standing.is_kept(&tag));
-        let over = tag_of_config(config).is_some_and(|tag| standing.before(&tag).is_some());
+        let own = tag_of_config(config);
+        let stays = own.as_ref().is_some_and(|own| standing.is_kept(own));
+        let over = own
+            .as_ref()
+            .is_some_and(|own| standing.before(own).is_some());
         // What an earlier import made another image of, or by another recipe, is built again.
         let renewed = source_of(config).is_some() && is_renewed(&events, &config.key());
         if let Some(reference) = image_of(target, namespace, tag).await?
@@ -255,12 +258,17 @@ pub(crate) async fn run(
         run.progress.note(&format!("build {name} is running"));
         let made = follow(run, target, namespace, &name, patience).await?;
         run.journal.write(Event::Built { key: config.key() })?;
-        if let Some(digest) = &made.digest {
-            if let Some(tag) = tag_of_config(config) {
-                tagged(run, &tag, digest, standing)?;
+        if let Some(own) = &own {
+            // Older servers do not tell it of a build; its tag leads there by now.
+            let digest = match &made.digest {
+                Some(digest) => Some(digest.clone()),
+                None => digest_of(target, namespace, own).await?,
+            };
+            if let Some(digest) = digest {
+                tagged(run, own, &digest, standing)?;
+                let place = (target, namespace);
+                lead_others(run, place, config, record, (standing, &digest)).await?;
             }
-            let place = (target, namespace);
-            lead_others(run, place, config, record, (standing, digest)).await?;
         }
         let told = record
             .filter(|_| source_of(config) == Some("git"))

@@ -193,6 +193,29 @@ fn the_only_copy_of_an_image_is_not_deleted() {
     names(&plan.stdout, said);
     let refused = tool.run(&[&in_place[..], &["--yes"]].concat()).ended(3);
     names(&refused.stderr, said);
+
+    // Where the source's registry is exposed, another project would pull it from there.
+    let status =
+        json!({"status": {"publicDockerImageRepository": "registry.example.com/shop/web"}});
+    let patch = status.to_string();
+    let exposed = [
+        "patch",
+        STREAM,
+        "web",
+        "-n",
+        "shop",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ];
+    world.minishift.admin(&exposed, "");
+    let elsewhere = ["--to-namespace", "other", "--yes"];
+    let refused = tool.run(&[&in_place[..], &elsewhere].concat()).ended(3);
+    names(
+        &refused.stderr,
+        "the target would pull it from the source's registry, where it is deleted",
+    );
     assert_eq!(tagged(&shop), Some(digest));
     is_clean(&[&shop]);
 }

@@ -102,7 +102,7 @@ fn is_of(build: &Object, config: &Object) -> bool {
         .any(|owner| Some(owner.uid.as_str()) == config.uid())
 }
 
-fn number(build: &Object) -> u64 {
+pub(super) fn number(build: &Object) -> u64 {
     build
         .annotation("openshift.io/build.number")
         .and_then(|number| number.parse().ok())

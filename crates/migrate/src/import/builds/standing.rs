@@ -8,7 +8,8 @@ use openshifter_cluster::Cluster;
 use openshifter_objects::{Object, ObjectKey};
 use serde_json::Value;
 
-use super::{build, record_of, source_of, tag_of_config, wanted};
+use super::own::number;
+use super::{build, phase, record_of, source_of, tag_of_config, wanted};
 use crate::images::{image_of, streams};
 use crate::import::Existing;
 use crate::journal::Event;
@@ -52,7 +53,7 @@ pub(crate) async fn look(
 ) -> Result<Standing, MigrateError> {
     let mut standing = Standing::default();
     let events = run.journal.events()?;
-    let mut builds: Option<Vec<Object>> = None;
+    let mut builds: Option<Option<Vec<Object>>> = None;
     for config in wanted(objects, images, namespace) {
         let ours = events
             .iter()
@@ -74,7 +75,10 @@ pub(crate) async fn look(
                 None => builds.insert(builds_of(target, namespace).await?),
             };
             let commit = record.and_then(|record| record.commit.as_deref());
-            let Some(what) = other(builds, config, &there, commit) else {
+            let what = builds
+                .as_ref()
+                .and_then(|builds| other(builds, config, &there, commit));
+            let Some(what) = what else {
                 continue;
             };
             match existing {
@@ -122,15 +126,15 @@ pub(super) async fn digest_of(
     Ok(live.and_then(|live| image_of(&live, &tag.tag).map(str::to_owned)))
 }
 
-async fn builds_of(target: &Cluster, namespace: &str) -> Result<Vec<Object>, MigrateError> {
+/// The builds of a project; `None` where this user may not see them, and nobody can tell what made an image.
+async fn builds_of(target: &Cluster, namespace: &str) -> Result<Option<Vec<Object>>, MigrateError> {
     let discovery = target.discovery().await?;
     let Some(resource) = discovery.find(&build()) else {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     };
     match target.list(resource, Some(namespace), None).await {
-        // Nobody can tell then what made an image.
-        Err(error) if error.is_forbidden() => Ok(Vec::new()),
-        listed => listed.map_err(|source| MigrateError::Object {
+        Err(error) if error.is_forbidden() => Ok(None),
+        listed => listed.map(Some).map_err(|source| MigrateError::Object {
             key: ObjectKey {
                 kind: build(),
                 name: String::new(),
@@ -143,13 +147,23 @@ async fn builds_of(target: &Cluster, namespace: &str) -> Result<Vec<Object>, Mig
 
 /// What an image at the target is, unless it is what the BuildConfig would make of the commit.
 fn other(builds: &[Object], config: &Object, digest: &str, commit: Option<&str>) -> Option<String> {
-    let made = builds.iter().find(|build| {
-        build.value().pointer("/status/output/to/imageDigest") == Some(&digest.into())
-    });
-    let Some(made) = made else {
+    let told = |build: &Object| {
+        let digest = build.value().pointer("/status/output/to/imageDigest")?;
+        digest.as_str().map(str::to_owned)
+    };
+    let of_config = |build: &Object| build.value()["status"]["config"]["name"] == *config.name();
+    let by_digest = builds
+        .iter()
+        .find(|build| told(build).as_deref() == Some(digest));
+    // Older servers do not tell what a build has made.
+    let newest = builds
+        .iter()
+        .filter(|build| told(build).is_none() && of_config(build) && phase(build) == "Complete")
+        .max_by_key(|build| number(build));
+    let Some(made) = by_digest.or(newest) else {
         return Some(format!("the image {digest}, which no build there has made"));
     };
-    if made.value()["status"]["config"]["name"] != *config.name() {
+    if !of_config(made) {
         return Some(format!("the image of {}", made.key()));
     }
     let of = |object: &Object, at: &str| object.value().pointer(at).cloned();
