@@ -70,16 +70,24 @@ builtin export BASH_ENV="${__oi[7]}"
 "#;
 
 /// An `exit` in a sourced file would end the process as a success. A trap notices it, and a function of that name does
-/// where the file sets a trap of its own. `exit` in a subshell stays what it is. A signal that ends bash runs the trap, too,
-/// in the midst of a command that is no `exit`; with a status of 0 there is nothing to say about that.
+/// where the file sets a trap of its own. `exit` in a subshell stays what it is.
+///
+/// A signal that ends bash runs the trap, too, and is nothing to complain of. What has ended it shows in the command that
+/// bash was at. After an `exit` by whatever spelling, a `return`, a failing command or a mistake of syntax, that is the line
+/// here that sources the file. A value that cannot be had (`set -u`, `${A:?}`, a variable that is readonly) leaves the command
+/// in the file that asked for it, which has not begun then. A signal leaves one that has, or one with nothing to fail by.
 const WATCH: &str = r#"
 __oi_file=${__oi[2]}
 __oi_end() {
-  if [[ -n $__oi_file && ( $1 != 0 || $2 == *exit* ) ]]; then
+  if [[ -z $__oi_file ]]; then
+    :
+  elif [[ $2 == 'builtin . '* || $2 =~ (^|' ')exit($|' ') ]]; then
     __OI_SAY__
     [[ $1 != 0 ]] || builtin exit 1
   fi
   builtin exit "$1"
+  elif [[ $1 != 0 && $2 == *[\$\`*?=[]* && $(builtin jobs -r) != *[^\&] ]]; then
+    __OI_PERHAPS__
 }
 [[ -o posix ]] || builtin eval 'exit() {
   local __oi_status=${1-$?}
@@ -95,6 +103,15 @@ const SAY: &str = r#"
 
 const TELL: &str = r#"
     __oi_file=
+/// The same as an object of the log: the runner is not to be started in a shell that a signal may be ending.
+const SAY_JSON: &str = r#"
+    builtin local __oi_name=${__oi_file//\\/'\\'} __oi_time
+    __oi_name=${__oi_name//'"'/'\"'}
+    TZ=UTC0 builtin printf -v __oi_time '%(%Y-%m-%dT%H:%M:%S)T' -1
+    builtin printf '{"time":"%s.000Z","error":"Script %s ended with status %s before its last line was done."}\n' "$__oi_time" "$__oi_name" "$1" >&2
+    __oi_file=
+"#;
+
     builtin trap - EXIT
     __oi_words[__OI_WORD__]=$1
     builtin exec -a "${__oi[1]}" "${__oi[0]}" "${__oi_words[@]}"
@@ -320,14 +337,14 @@ impl Lines {
             "\n__oi_command=(/bin/bash)\n",
             self.direct == Some(Direct::Shell),
         );
-        let say = match self.failed {
-            Some(word) => TELL.replace(WORD, &word.to_string()),
-            None => SAY.to_owned(),
+        let (say, perhaps) = match self.failed {
+            Some(word) => (TELL.replace(WORD, &word.to_string()), SAY_JSON),
+            None => (SAY.to_owned(), SAY),
         };
-        put(
-            &WATCH.replace("__OI_SAY__", say.trim()),
-            self.file || self.user,
-        );
+        let watch = WATCH
+            .replace("__OI_SAY__", say.trim())
+            .replace("__OI_PERHAPS__", perhaps.trim());
+        put(&watch, self.file || self.user);
         put(FIRST_PROCESS, self.first_process);
         put(BASH_ENV, self.bash_env);
         let number =

@@ -11,6 +11,7 @@
 )]
 
 mod command_line;
+mod evaluation;
 mod image;
 mod init;
 mod jobs;
