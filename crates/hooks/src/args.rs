@@ -11,6 +11,9 @@ use crate::error::Error;
 /// The hidden first word of the process that bash becomes.
 pub(crate) const RESUME: &str = "__resume";
 
+/// Stands for all functions, whatever their names.
+const ALL: &str = "*";
+
 /// A parsed command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invocation {
@@ -53,8 +56,9 @@ pub(crate) struct Resume {
     pub(crate) step: usize,
     /// When it began, in microseconds since the epoch.
     pub(crate) began: u128,
-    /// Names of the variables with functions that were inherited.
-    pub(crate) functions: Vec<OsString>,
+    /// Names of the functions that were exported before a file was evaluated; all others are dropped. None where there was
+    /// no file, and all stay.
+    pub(crate) functions: Option<Vec<OsString>>,
     /// The status that the file failed with, where the runner is told.
     pub(crate) failed: Option<u8>,
     /// The traps that the file has set for the end of its shell, as text for bash, or nothing.
@@ -426,12 +430,15 @@ fn resume(words: &mut Vec<OsString>) -> Result<Resume, Error> {
     let number = |at: usize| words[at].to_str().map(str::to_owned).ok_or_else(broken);
     let step = number(1)?.parse().map_err(|_| broken())?;
     let began = number(2)?.parse().map_err(|_| broken())?;
-    let functions = words[3]
-        .as_bytes()
-        .split(|byte| *byte == b'\n')
-        .filter(|name| !name.is_empty())
-        .map(|name| OsStr::from_bytes(name).to_owned())
-        .collect();
+    // Bash adds whole lines, as in `declare -fx name`.
+    let name = |line: &[u8]| {
+        let name = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+        (!name.is_empty()).then(|| OsStr::from_bytes(name).to_owned())
+    };
+    let functions = (words[3] != ALL).then(|| {
+        let lines = words[3].as_bytes().split(|byte| *byte == b'\n');
+        lines.filter_map(name).collect()
+    });
     let failed = match number(4)?.as_str() {
         "" => None,
         status => Some(status.parse().map_err(|_| broken())?),
@@ -450,9 +457,14 @@ fn resume(words: &mut Vec<OsString>) -> Result<Resume, Error> {
 /// The words with which bash becomes the runner again. The last two are for bash: what the file failed with, and traps.
 pub(crate) fn resume_words(resume: &Resume) -> [OsString; 6] {
     let mut functions = OsString::new();
-    for name in &resume.functions {
-        functions.push(name);
-        functions.push("\n");
+    match &resume.functions {
+        Some(names) => {
+            for name in names {
+                functions.push(name);
+                functions.push("\n");
+            }
+        }
+        None => functions.push(ALL),
     }
     [
         RESUME.into(),
@@ -607,7 +619,7 @@ mod tests {
         let resume = Resume {
             step: 2,
             began: 7,
-            functions: vec!["BASH_FUNC_m%%".into()],
+            functions: Some(vec!["m".into()]),
             failed: Some(3),
             traps: "trap -- 'x' EXIT".into(),
         };

@@ -81,8 +81,12 @@ struct Runner {
 impl Runner {
     fn new(invocation: Invocation) -> Self {
         let mut environ = Environ::of_process();
-        if let Some(resume) = &invocation.resume {
-            environ.drop_functions(&resume.functions);
+        if let Some(Resume {
+            functions: Some(keep),
+            ..
+        }) = &invocation.resume
+        {
+            environ.drop_functions(keep);
         }
         let layout = Layout::of(&environ, file::exists);
         let pwd = environ.get("PWD").map(OsStr::to_owned);
@@ -264,7 +268,7 @@ impl Runner {
         let resume = Resume {
             step: number,
             began,
-            functions: self.environ.functions(),
+            functions: file.is_some().then(|| self.environ.functions()),
             failed: None,
             traps: OsString::new(),
         };

@@ -34,6 +34,8 @@ pub(super) struct Lines {
     pub(super) redirects: Option<i32>,
     /// A failure is told to the runner, as the word of this number, instead of being said.
     pub(super) failed: Option<usize>,
+    /// The functions that are exported before the file are told to the runner, in the word of this number.
+    pub(super) functions: Option<usize>,
     /// What the file has trapped is told to the runner, as the word of this number.
     pub(super) traps: Option<usize>,
     /// The descriptor of a file in memory that takes the traps.
@@ -84,10 +86,10 @@ __oi_end() {
   elif [[ $2 == 'builtin . '* || $2 =~ (^|' ')exit($|' ') ]]; then
     __OI_SAY__
     [[ $1 != 0 ]] || builtin exit 1
-  fi
-  builtin exit "$1"
   elif [[ $1 != 0 && $2 == *[\$\`*?=[]* && $(builtin jobs -r) != *[^\&] ]]; then
     __OI_PERHAPS__
+  fi
+  builtin exit "$1"
 }
 [[ -o posix ]] || builtin eval 'exit() {
   local __oi_status=${1-$?}
@@ -101,8 +103,6 @@ const SAY: &str = r#"
     __oi_file=
 "#;
 
-const TELL: &str = r#"
-    __oi_file=
 /// The same as an object of the log: the runner is not to be started in a shell that a signal may be ending.
 const SAY_JSON: &str = r#"
     builtin local __oi_name=${__oi_file//\\/'\\'} __oi_time
@@ -112,6 +112,8 @@ const SAY_JSON: &str = r#"
     __oi_file=
 "#;
 
+const TELL: &str = r#"
+    __oi_file=
     builtin trap - EXIT
     __oi_words[__OI_WORD__]=$1
     builtin exec -a "${__oi[1]}" "${__oi[0]}" "${__oi_words[@]}"
@@ -159,6 +161,11 @@ __oi_file=${__oi[3]}
 
 const BANNER: &str = r#"
 builtin printf ' -----> Running %s\n' "$__oi_file"
+"#;
+
+/// Functions that are exported already, by what `BASH_ENV` names, are told to the runner: they are not allexport's doing.
+const KEEP: &str = r#"
+__oi_words[__OI_WORD__]+=$'\n'$(builtin declare -Fx)
 "#;
 
 const HERE: &str = r#"
@@ -362,6 +369,9 @@ impl Lines {
         put(BANNER, self.file && !self.quiet);
         if self.file {
             let redirects = self.quiet && self.redirects.is_some();
+            if let Some(word) = self.functions {
+                put(&KEEP.replace(WORD, &word.to_string()), true);
+            }
             put(HERE, true);
             put(&number(FILE_REDIRECTS, self.redirects), redirects);
             put(FILE_QUIET, self.quiet && !redirects);

@@ -11,6 +11,7 @@ fn said(path: &str, status: i32) -> String {
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = exits();
     cases.extend(values());
+    cases.extend(exported());
     cases
 }
 
@@ -92,6 +93,37 @@ fn values() -> Vec<Case> {
             )
             .mends(Bug::B4, |seen| seen.stderr.push_str(&said(PATH, 1))),
         );
+    }
+    cases
+}
+
+/// What `BASH_ENV` names may export functions, as Environment Modules do.
+fn exported() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, body) in [("no file", ""), ("a file", "A=$(module)\n")] {
+        for words in [&["ready"][..], &["exec", "bash", "-c", "module"], &["run"]] {
+            cases.push(case(
+                format!(
+                    "{}: a function that BASH_ENV exports, with {name}",
+                    words[0]
+                ),
+                words,
+                move |image| {
+                    image.file(
+                        "app/etc/modules",
+                        "unset BASH_ENV\nmodule() { echo loaded; }\nexport -f module\n",
+                    );
+                    image
+                        .environment
+                        .push(("BASH_ENV", "/opt/app-root/etc/modules"));
+                    image.hook("ready", "module");
+                    image.script("s2i/run", "#!/bin/bash\nmodule\n");
+                    if !body.is_empty() {
+                        image.env("deploy_env", body);
+                    }
+                },
+            ));
+        }
     }
     cases
 }
