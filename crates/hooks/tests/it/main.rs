@@ -19,6 +19,7 @@ mod life;
 mod oracle;
 mod seen;
 mod speed;
+mod terminal;
 mod wheel;
 
 /// The runner that is tested.
