@@ -8,6 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+use signal_hook::consts::signal::{SIGINT, SIGPIPE};
+
 use crate::args::{self, Action, Invocation, Resume};
 use crate::environ::{Environ, MARKER, SHELL_LEVEL};
 use crate::error::Error;
@@ -16,7 +18,7 @@ use crate::plan::{self, Become, Environment, Hook, Step};
 use crate::say::{Event, Log};
 use crate::script::Presence;
 use crate::shell::Wish;
-use crate::supervise::Signals;
+use crate::supervise::{Ended, Signals};
 use crate::user::{ContainerUser, Identity};
 use crate::{
     assemble, check, clock, file, help, permissions, program, say, script, shell, supervise,
@@ -339,7 +341,9 @@ impl Runner {
             Err(error) => error.status(),
         };
         self.event(step, path, began, Some(status));
-        match ended?.status {
+        let ended = ended?;
+        say_signal(path, ended);
+        match ended.status {
             0 => Ok(()),
             status => Err(Error::Status(status)),
         }
@@ -384,6 +388,21 @@ fn warn_of_carriage_returns(path: &Path) {
     {
         say::warning(&format!(
             "Script {} has Windows line ends (CRLF), which bash takes for part of its words.",
+/// Says what ended a child that could not say so itself, as a shell does: of all signals but these two, which are somebody's
+/// wish.
+fn say_signal(path: &Path, ended: Ended) {
+    if let Some(signal) = ended.signal
+        && !matches!(signal, SIGINT | SIGPIPE)
+    {
+        let name = signal_hook::low_level::signal_name(signal);
+        let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+        say::error(&format!(
+            "Script {} was ended by signal {signal}{name}.",
+            path.display()
+        ));
+    }
+}
+
             path.display()
         ));
     }

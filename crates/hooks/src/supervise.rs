@@ -192,6 +192,8 @@ pub(crate) fn stops(signal: i32) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) status: u8,
+    /// What ended it, where that was a signal.
+    pub(crate) signal: Option<i32>,
     /// It was ended because its time was over.
     pub(crate) timed_out: bool,
 }
@@ -256,10 +258,12 @@ pub(crate) fn run(
                 Some(signal) => Err(Error::Stopped(signal)),
                 None if timed_out => Ok(Ended {
                     status: 124,
+                    signal: None,
                     timed_out,
                 }),
                 None => Ok(Ended {
                     status: status(ended),
+                    signal: ended.terminating_signal(),
                     timed_out,
                 }),
             };

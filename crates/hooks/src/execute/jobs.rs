@@ -115,6 +115,7 @@ impl Runner {
         };
         self.event("job", path, began, Some(status));
         let ended = ended?;
+        super::say_signal(path, ended);
         if ended.timed_out {
             say::error(&format!("Job {name} took too long and was ended."));
         }

@@ -1,6 +1,7 @@
 //! How environment files and children end, in the less usual ways.
 
-use super::{Bug, Case, case};
+use super::{Bug, Case, case, right_path};
+use crate::image::Image;
 
 const PATH: &str = "/opt/app-root/src/.s2i/action_hooks/deploy_env";
 
@@ -11,6 +12,7 @@ fn said(path: &str, status: i32) -> String {
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = exits();
     cases.extend(values());
+    cases.extend(signals());
     cases.extend(exported());
     cases
 }
@@ -93,6 +95,39 @@ fn values() -> Vec<Case> {
             )
             .mends(Bug::B4, |seen| seen.stderr.push_str(&said(PATH, 1))),
         );
+    }
+    cases
+}
+
+/// Children that a signal ends cannot say so themselves.
+fn signals() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let commands: [(&'static [&'static str], &'static str); 4] = [
+        (&["run"], "deploy"),
+        (&["ready"], "ready"),
+        (&["migrate"], "migrate"),
+        (&["assemble"], "build"),
+    ];
+    for (words, hook) in commands {
+        for signal in ["KILL", "TERM", "SEGV", "INT"] {
+            let body = format!("kill -{signal} $$");
+            let case = case(
+                format!("{hook} is ended by {signal}"),
+                words,
+                move |image: &mut Image| {
+                    if hook == "build" {
+                        image.upload(&[("build", &body)]);
+                    } else {
+                        image.hook(hook, &format!("ulimit -c 0; {body}"));
+                    }
+                },
+            );
+            cases.push(if hook == "migrate" {
+                case.mends(Bug::B10, right_path)
+            } else {
+                case
+            });
+        }
     }
     cases
 }
