@@ -97,6 +97,13 @@ impl Runner {
         if invocation.resume.is_none() || pwd.is_none() {
             environ.set("PWD", &layout.source);
         }
+        // A build begins before its hooks, and perhaps the runner with them, are where they will be.
+        program::bring_former_name(&mut environ, &invocation.program[0], |folder| match folder
+            .strip_prefix(&layout.upload)
+        {
+            Ok(rest) => layout.source.join(rest),
+            Err(_) => folder.to_owned(),
+        });
         // As a shell that takes over leaves it.
         let level = environ.level();
         environ.set(SHELL_LEVEL, level.to_string());
@@ -381,13 +388,6 @@ impl Runner {
     }
 }
 
-fn warn_of_carriage_returns(path: &Path) {
-    if let script::Start::Text {
-        carriage_return: true,
-    } = script::start_of(path)
-    {
-        say::warning(&format!(
-            "Script {} has Windows line ends (CRLF), which bash takes for part of its words.",
 /// Says what ended a child that could not say so itself, as a shell does: of all signals but these two, which are somebody's
 /// wish.
 fn say_signal(path: &Path, ended: Ended) {
@@ -403,6 +403,13 @@ fn say_signal(path: &Path, ended: Ended) {
     }
 }
 
+fn warn_of_carriage_returns(path: &Path) {
+    if let script::Start::Text {
+        carriage_return: true,
+    } = script::start_of(path)
+    {
+        say::warning(&format!(
+            "Script {} has Windows line ends (CRLF), which bash takes for part of its words.",
             path.display()
         ));
     }

@@ -12,6 +12,7 @@
 
 mod command_line;
 mod evaluation;
+mod former_name;
 mod image;
 mod init;
 mod jobs;
