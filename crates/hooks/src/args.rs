@@ -337,9 +337,13 @@ fn exec(words: &mut Words) -> Result<Action, Error> {
 fn jobs(words: &mut Words) -> Result<Action, Error> {
     let mut jobs = Jobs::default();
     let mut category = None;
+    let mut options = true;
     while let Some(word) = words.next() {
         let (name, value) = split(&word);
         match (name.to_str().unwrap_or_default(), &value) {
+            // As for the original: one ends the options.
+            ("--", None) if options => options = false,
+            _ if !options && category.is_none() => category = Some(category_name(&word)?),
             ("--keep-going" | "-k", None) => jobs.keep_going = true,
             ("--timeout", value) => {
                 jobs.timeout = Some(duration(&words.value("--timeout", value.as_deref())?)?);
@@ -600,6 +604,19 @@ mod tests {
                 line_buffer: LineBuffer::Auto,
             })
         );
+    }
+
+    #[test]
+    fn two_dashes_end_the_options_of_jobs() {
+        let category = |line| match parsed(line)?.action {
+            Action::Jobs(jobs) => Ok::<_, String>((jobs.category, jobs.keep_going)),
+            other => panic!("{other:?}"),
+        };
+        let hourly = |keep_going| Ok(("hourly".to_owned(), keep_going));
+        assert_eq!(category("x jobs -- hourly"), hourly(false));
+        assert_eq!(category("x jobs -k -- hourly"), hourly(true));
+        assert!(category("x jobs -- hourly -- -k").is_err());
+        assert_eq!(category("x jobs -- -k"), Ok(("-k".to_owned(), false)));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Taking the step that runs a category's jobs.
 
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -60,24 +63,16 @@ impl Runner {
     }
 
     /// Some lock, perhaps an empty one; none while another run has it.
-    fn lock(
-        &self,
-        wanted: &Jobs,
-        folders: &[PathBuf; 2],
-    ) -> Result<Option<Vec<std::fs::File>>, Error> {
-        let opened: Vec<(PathBuf, std::io::Result<std::fs::File>)> = match &wanted.lock {
+    fn lock(&self, wanted: &Jobs, folders: &[PathBuf; 2]) -> Result<Option<Vec<File>>, Error> {
+        let opened: Vec<(PathBuf, std::io::Result<File>)> = match &wanted.lock {
             Lock::None => vec![],
             Lock::Folder => folders
                 .iter()
                 .filter(|folder| file::is_folder(folder))
-                .map(|folder| (folder.clone(), std::fs::File::open(folder)))
+                .map(|folder| (folder.clone(), File::open(folder)))
                 .collect(),
             Lock::File(file) => {
-                let open = std::fs::OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(file);
-                vec![(file.clone(), open)]
+                vec![(file.clone(), open(file))]
             }
         };
         let mut held = Vec::new();
@@ -120,5 +115,23 @@ impl Runner {
             say::error(&format!("Job {name} took too long and was ended."));
         }
         Ok(ended.status)
+    }
+}
+
+/// Opens a file to be locked, and makes it where there is none: for all of the group, since pods of other users may share it.
+/// To lock a file it is enough to read it.
+fn open(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            // What the umask has taken. Some file systems of volumes keep no modes.
+            let _ = file.set_permissions(Permissions::from_mode(0o664));
+            Ok(file)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            options.open(path).or_else(|_| File::open(path))
+        }
+        Err(error) => File::open(path).map_err(|_| error),
     }
 }
