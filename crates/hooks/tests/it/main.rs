@@ -21,6 +21,7 @@ mod oracle;
 mod seen;
 mod speed;
 mod terminal;
+mod traces;
 mod wheel;
 
 /// The runner that is tested.
