@@ -134,8 +134,9 @@ pub(crate) struct Jobs {
 pub(crate) enum Lock {
     #[default]
     None,
-    /// The category's own folder, which needs nothing to be written.
-    Folder,
+    /// A file on the application's volume, which other pods see, too; where there is none, the category's own folder, which
+    /// needs nothing to be written.
+    Usual,
     /// A file, on a volume that several pods share, say.
     File(PathBuf),
 }
@@ -348,7 +349,7 @@ fn jobs(words: &mut Words) -> Result<Action, Error> {
             ("--timeout", value) => {
                 jobs.timeout = Some(duration(&words.value("--timeout", value.as_deref())?)?);
             }
-            ("--lock", None) => jobs.lock = Lock::Folder,
+            ("--lock", None) => jobs.lock = Lock::Usual,
             ("--lock", Some(file)) => jobs.lock = Lock::File(file.into()),
             ("--line-buffer", value) => {
                 jobs.line_buffer = match words.value("--line-buffer", value.as_deref())?.as_str() {

@@ -69,6 +69,9 @@ impl Runner {
             Step::Builder { path, .. } => show(named("run", script::presence(path)), path),
             Step::FixPermissions(path) => show("fix permissions", path),
             Step::Jobs(wanted) => {
+                for path in self.locks(wanted) {
+                    show("lock", &path);
+                }
                 for folder in self.layout.jobs(&wanted.category) {
                     let mut listed = jobs::list(&folder);
                     jobs::sort_as_shell(&folder, &mut listed, &self.environ);

@@ -17,6 +17,7 @@ mod image;
 mod init;
 mod jobs;
 mod life;
+mod locks;
 mod oracle;
 mod seen;
 mod speed;

@@ -1,9 +1,9 @@
-//! What `--trace` says of a builder's scripts, and what a shared lock is.
+//! What `--trace` says of a builder's scripts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::image::{Image, Runner};
+use crate::image::Image;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -29,19 +29,4 @@ fn a_builders_script_that_cannot_be_run_is_named_so() {
     );
     fs::remove_file(image.at("s2i/run")).unwrap();
     assert_eq!(lines("run"), ["not found          /usr/libexec/s2i/run"]);
-}
-
-#[test]
-fn a_lock_is_the_groups() {
-    let image = Image::new();
-    image.job("jobs/hourly/a", "echo job");
-    let line = "umask 077; jobs() { powershift image jobs --lock=/log/lock hourly | tail -n 1; }\n\
-                jobs; stat -c %a /log/lock; chmod 444 /log/lock; jobs";
-    let output = image.run(Runner::Ours, &["bash", "-c", line]);
-    assert_eq!(
-        text(&output.stdout),
-        "job\n664\njob\n",
-        "{}",
-        text(&output.stderr)
-    );
 }
