@@ -69,6 +69,13 @@ struct Findings<'a> {
 }
 
 impl Findings<'_> {
+    /// Whether builds get a file as an executable one: from git where it is there, else from the folder.
+    fn is_executable(&self, path: &Path) -> bool {
+        let name = path.strip_prefix(self.root).unwrap_or(path);
+        let in_git = self.index.get(name).copied();
+        in_git.unwrap_or_else(|| crate::script::is_executable(path))
+    }
+
     fn add(
         &mut self,
         path: &Path,
@@ -125,6 +132,10 @@ pub fn check(root: &Path) -> Vec<Finding> {
     }
     environment::check(&s2i.join("environment"), &mut findings);
     entry_points(&s2i, hooks, &mut findings);
+    let former = s2i.join("runner/powershift");
+    if file::is_file(&former) && !findings.is_executable(&former) {
+        findings.warning(&former, None, "is not executable, so that no hook finds it: chmod +x .s2i/runner/powershift, and with git: git update-index --chmod=+x .s2i/runner/powershift");
+    }
     // A conversion leaves V2's hooks for reference, and says in CONVERSION.md where each of them went.
     if !file::is_file(&s2i.join("openshifter.json")) {
         old::check(&s2i, &mut findings);
@@ -394,6 +405,8 @@ mod tests {
         insta::assert_snapshot!(findings(&[run]), @".s2i/bin/run:3: error: `.s2i/runner/openshifter-image` is not in the tree");
         let runner = (".s2i/runner/openshifter-image*", "\x7fELF");
         insta::assert_snapshot!(findings(&[run, runner]), @"");
+        let former = (".s2i/runner/powershift", "#!/bin/sh\n");
+        insta::assert_snapshot!(findings(&[former]), @".s2i/runner/powershift: warning: is not executable, so that no hook finds it: chmod +x .s2i/runner/powershift, and with git: git update-index --chmod=+x .s2i/runner/powershift");
     }
 
     #[test]
