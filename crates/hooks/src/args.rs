@@ -11,6 +11,9 @@ use crate::error::Error;
 /// The hidden first word of the process that bash becomes.
 pub(crate) const RESUME: &str = "__resume";
 
+/// Stands for all functions, whatever their names.
+const ALL: &str = "*";
+
 /// A parsed command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invocation {
@@ -53,8 +56,9 @@ pub(crate) struct Resume {
     pub(crate) step: usize,
     /// When it began, in microseconds since the epoch.
     pub(crate) began: u128,
-    /// Names of the variables with functions that were inherited.
-    pub(crate) functions: Vec<OsString>,
+    /// Names of the functions that were exported before a file was evaluated; all others are dropped. None where there was
+    /// no file, and all stay.
+    pub(crate) functions: Option<Vec<OsString>>,
     /// The status that the file failed with, where the runner is told.
     pub(crate) failed: Option<u8>,
     /// The traps that the file has set for the end of its shell, as text for bash, or nothing.
@@ -130,8 +134,9 @@ pub(crate) struct Jobs {
 pub(crate) enum Lock {
     #[default]
     None,
-    /// The category's own folder, which needs nothing to be written.
-    Folder,
+    /// A file on the application's volume, which other pods see, too; where there is none, the category's own folder, which
+    /// needs nothing to be written.
+    Usual,
     /// A file, on a volume that several pods share, say.
     File(PathBuf),
 }
@@ -333,14 +338,18 @@ fn exec(words: &mut Words) -> Result<Action, Error> {
 fn jobs(words: &mut Words) -> Result<Action, Error> {
     let mut jobs = Jobs::default();
     let mut category = None;
+    let mut options = true;
     while let Some(word) = words.next() {
         let (name, value) = split(&word);
         match (name.to_str().unwrap_or_default(), &value) {
+            // As for the original: one ends the options.
+            ("--", None) if options => options = false,
+            _ if !options && category.is_none() => category = Some(category_name(&word)?),
             ("--keep-going" | "-k", None) => jobs.keep_going = true,
             ("--timeout", value) => {
                 jobs.timeout = Some(duration(&words.value("--timeout", value.as_deref())?)?);
             }
-            ("--lock", None) => jobs.lock = Lock::Folder,
+            ("--lock", None) => jobs.lock = Lock::Usual,
             ("--lock", Some(file)) => jobs.lock = Lock::File(file.into()),
             ("--line-buffer", value) => {
                 jobs.line_buffer = match words.value("--line-buffer", value.as_deref())?.as_str() {
@@ -426,12 +435,15 @@ fn resume(words: &mut Vec<OsString>) -> Result<Resume, Error> {
     let number = |at: usize| words[at].to_str().map(str::to_owned).ok_or_else(broken);
     let step = number(1)?.parse().map_err(|_| broken())?;
     let began = number(2)?.parse().map_err(|_| broken())?;
-    let functions = words[3]
-        .as_bytes()
-        .split(|byte| *byte == b'\n')
-        .filter(|name| !name.is_empty())
-        .map(|name| OsStr::from_bytes(name).to_owned())
-        .collect();
+    // Bash adds whole lines, as in `declare -fx name`.
+    let name = |line: &[u8]| {
+        let name = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+        (!name.is_empty()).then(|| OsStr::from_bytes(name).to_owned())
+    };
+    let functions = (words[3] != ALL).then(|| {
+        let lines = words[3].as_bytes().split(|byte| *byte == b'\n');
+        lines.filter_map(name).collect()
+    });
     let failed = match number(4)?.as_str() {
         "" => None,
         status => Some(status.parse().map_err(|_| broken())?),
@@ -450,9 +462,14 @@ fn resume(words: &mut Vec<OsString>) -> Result<Resume, Error> {
 /// The words with which bash becomes the runner again. The last two are for bash: what the file failed with, and traps.
 pub(crate) fn resume_words(resume: &Resume) -> [OsString; 6] {
     let mut functions = OsString::new();
-    for name in &resume.functions {
-        functions.push(name);
-        functions.push("\n");
+    match &resume.functions {
+        Some(names) => {
+            for name in names {
+                functions.push(name);
+                functions.push("\n");
+            }
+        }
+        None => functions.push(ALL),
     }
     [
         RESUME.into(),
@@ -591,6 +608,19 @@ mod tests {
     }
 
     #[test]
+    fn two_dashes_end_the_options_of_jobs() {
+        let category = |line| match parsed(line)?.action {
+            Action::Jobs(jobs) => Ok::<_, String>((jobs.category, jobs.keep_going)),
+            other => panic!("{other:?}"),
+        };
+        let hourly = |keep_going| Ok(("hourly".to_owned(), keep_going));
+        assert_eq!(category("x jobs -- hourly"), hourly(false));
+        assert_eq!(category("x jobs -k -- hourly"), hourly(true));
+        assert!(category("x jobs -- hourly -- -k").is_err());
+        assert_eq!(category("x jobs -- -k"), Ok(("-k".to_owned(), false)));
+    }
+
+    #[test]
     fn refusals_name_the_word() {
         let said = |line| parsed(line).unwrap_err();
         insta::assert_snapshot!(said("x nosuch"), @"No such command 'nosuch'");
@@ -607,7 +637,7 @@ mod tests {
         let resume = Resume {
             step: 2,
             began: 7,
-            functions: vec!["BASH_FUNC_m%%".into()],
+            functions: Some(vec!["m".into()]),
             failed: Some(3),
             traps: "trap -- 'x' EXIT".into(),
         };

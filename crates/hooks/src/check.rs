@@ -4,6 +4,7 @@ mod environment;
 mod index;
 mod jobs;
 mod names;
+mod old;
 mod script;
 mod words;
 
@@ -62,10 +63,19 @@ struct Findings<'a> {
     root: &'a Path,
     /// What git has as executable, or not.
     index: BTreeMap<PathBuf, bool>,
+    /// The tree brings the runner under the name that hooks in the field call it by.
+    former_name: bool,
     all: Vec<Finding>,
 }
 
 impl Findings<'_> {
+    /// Whether builds get a file as an executable one: from git where it is there, else from the folder.
+    fn is_executable(&self, path: &Path) -> bool {
+        let name = path.strip_prefix(self.root).unwrap_or(path);
+        let in_git = self.index.get(name).copied();
+        in_git.unwrap_or_else(|| crate::script::is_executable(path))
+    }
+
     fn add(
         &mut self,
         path: &Path,
@@ -108,6 +118,7 @@ pub fn check(root: &Path) -> Vec<Finding> {
     let mut findings = Findings {
         root,
         index: index::modes(root),
+        former_name: brings_former_name(root),
         all: vec![],
     };
     let s2i = root.join(".s2i");
@@ -121,18 +132,13 @@ pub fn check(root: &Path) -> Vec<Finding> {
     }
     environment::check(&s2i.join("environment"), &mut findings);
     entry_points(&s2i, hooks, &mut findings);
-    let old = root.join(".openshift/action_hooks");
+    let former = s2i.join("runner/powershift");
+    if file::is_file(&former) && !findings.is_executable(&former) {
+        findings.warning(&former, None, "is not executable, so that no hook finds it: chmod +x .s2i/runner/powershift, and with git: git update-index --chmod=+x .s2i/runner/powershift");
+    }
     // A conversion leaves V2's hooks for reference, and says in CONVERSION.md where each of them went.
-    let converted = file::is_file(&s2i.join("openshifter.json"));
-    for path in sorted(&old).into_iter().filter(|_| !converted) {
-        if file::is_file(&path)
-            && !file::exists(
-                &s2i.join("action_hooks")
-                    .join(path.file_name().unwrap_or_default()),
-            )
-        {
-            findings.warning(&path, None, "hooks of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them");
-        }
+    if !file::is_file(&s2i.join("openshifter.json")) {
+        old::check(&s2i, &mut findings);
     }
     let mut all = findings.all;
     all.sort_by(|one, other| {
@@ -151,10 +157,13 @@ fn entry_points(s2i: &Path, hooks: bool, findings: &mut Findings<'_>) {
                 if name == "run" && !content.starts_with(b"#!") && !content.starts_with(b"\x7fELF") {
                     findings.error(&path, Some(1), "has no `#!` line: as the image's command it is started by the kernel, which refuses it");
                 }
-                if shell_has_carriage_return(&content) {
-                    findings.error(&path, None, "Windows line ends (CRLF): it cannot be run; convert it to plain line ends");
-                }
                 let text = String::from_utf8_lossy(&content);
+                match script::first_windows_line(&text) {
+                    Some(1) => findings.error(&path, Some(1), "Windows line ends (CRLF): it cannot be run; convert it to plain line ends"),
+                    Some(line) => findings.warning(&path, Some(line), "ends as lines on Windows do (CRLF), which a shell takes for part of its last word; convert the file to plain line ends"),
+                    None => {}
+                }
+                vendored(&path, &text, findings);
                 if hooks && !hands_over(&text, name) {
                     findings.warning(&path, None, format!("does not call `openshifter-image {name}`, so its hooks are not run"));
                 }
@@ -163,6 +172,58 @@ fn entry_points(s2i: &Path, hooks: bool, findings: &mut Findings<'_>) {
             Err(_) => {}
         }
     }
+}
+
+/// A runner that a script calls in the tree has to be there.
+fn vendored(path: &Path, text: &str, findings: &mut Findings<'_>) {
+    const FOLDER: &str = ".s2i/runner/";
+    let mut missing = std::collections::BTreeSet::new();
+    for (at, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with('#') {
+            continue;
+        }
+        for (start, _) in line.match_indices(FOLDER) {
+            let rest = &line[start + FOLDER.len()..];
+            let is_part = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
+            let end = rest.find(|char| !is_part(char)).unwrap_or(rest.len());
+            let name = &rest[..end];
+            if !name.is_empty()
+                && !file::is_file(&findings.root.join(FOLDER).join(name))
+                && missing.insert(name)
+            {
+                findings.error(
+                    path,
+                    Some(at + 1),
+                    format!("`{FOLDER}{name}` is not in the tree"),
+                );
+            }
+        }
+    }
+}
+
+/// Whether hooks find the runner as `powershift` by what is in the tree, as far as that can be told.
+fn brings_former_name(root: &Path) -> bool {
+    let code = |name: &str| {
+        let content = fs::read(root.join(name)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&content).into_owned();
+        let lines = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    let installs = |text: String| {
+        text.contains("powershift") || (text.contains("pip") && text.contains("install"))
+    };
+    let requires = |text: String| {
+        ["powershift", "openshifter-image", "openshifter_image"]
+            .iter()
+            .any(|name| text.contains(name))
+    };
+    file::is_file(&root.join(".s2i/runner/powershift"))
+        || [".s2i/bin/assemble", ".s2i/bin/run"]
+            .into_iter()
+            .any(|name| installs(code(name)))
+        || requires(code("requirements.txt"))
 }
 
 /// Whether a script calls the runner for this command, under whatever name.
@@ -313,7 +374,46 @@ mod tests {
 
     #[test]
     fn old_trees_are_recognised() {
-        insta::assert_snapshot!(findings(&[(".openshift/action_hooks/deploy*", "")]), @".openshift/action_hooks/deploy: warning: hooks of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them");
+        let files = [
+            (".openshift/action_hooks/README.md", "text"),
+            (
+                ".openshift/action_hooks/deploy",
+                "#!/bin/bash\r\nset -e\r\nrhc app show\r\n",
+            ),
+            (".openshift/action_hooks/pre_start_python-2.7*", ""),
+            (".openshift/cron/README.cron", "text"),
+            (".openshift/cron/hourly/.gitignore", ""),
+            (".openshift/cron/hourly/job*", "#!/bin/bash\ntrue\n"),
+            (".openshift/cron/weekly/jobs.allow", "#\n"),
+        ];
+        insta::assert_snapshot!(findings(&files), @"
+        .openshift/action_hooks/deploy: warning: hooks of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them
+        .openshift/action_hooks/deploy:1: warning: Windows line ends (CRLF), so the interpreter is not found (status 127); convert it to plain line ends
+        .openshift/action_hooks/deploy:3: warning: `rhc` is V2's client; use oc from outside
+        .openshift/action_hooks/pre_start_python-2.7: warning: hooks of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them. It has no place in V3; put exports into deploy_env, and commands into deploy
+        .openshift/action_hooks/pre_start_python-2.7: warning: has no `#!` line; bash runs this file
+        .openshift/cron/hourly/job: warning: jobs of OpenShift V2 are not run where they are; `openshifter v2 convert` moves them
+        ");
+    }
+
+    #[test]
+    fn a_runner_in_the_tree_is_there() {
+        let run = (
+            ".s2i/bin/run",
+            "#!/bin/bash\n# .s2i/runner/other\nexec \"$S2I_SOURCE_PATH/.s2i/runner/openshifter-image\" run\n",
+        );
+        insta::assert_snapshot!(findings(&[run]), @".s2i/bin/run:3: error: `.s2i/runner/openshifter-image` is not in the tree");
+        let runner = (".s2i/runner/openshifter-image*", "\x7fELF");
+        insta::assert_snapshot!(findings(&[run, runner]), @"");
+        let former = (".s2i/runner/powershift", "#!/bin/sh\n");
+        insta::assert_snapshot!(findings(&[former]), @".s2i/runner/powershift: warning: is not executable, so that no hook finds it: chmod +x .s2i/runner/powershift, and with git: git update-index --chmod=+x .s2i/runner/powershift");
+    }
+
+    #[test]
+    fn line_ends_of_windows_in_what_the_runner_is_called_by() {
+        let run = |text| findings(&[(".s2i/bin/run", text)]);
+        insta::assert_snapshot!(run("#!/bin/bash\r\nexec openshifter-image run\r\n"), @".s2i/bin/run:1: error: Windows line ends (CRLF): it cannot be run; convert it to plain line ends");
+        insta::assert_snapshot!(run("#!/bin/bash\nexec openshifter-image run\r\n"), @".s2i/bin/run:2: warning: ends as lines on Windows do (CRLF), which a shell takes for part of its last word; convert the file to plain line ends");
     }
 
     #[test]

@@ -49,19 +49,18 @@ impl Environ {
         self.0.iter()
     }
 
-    /// Names of the variables in which bash hands on functions.
+    /// Names of the functions that bash hands on.
     pub(crate) fn functions(&self) -> Vec<OsString> {
         self.0
             .keys()
-            .filter(|name| is_function(name))
-            .cloned()
+            .filter_map(|name| Some(function(name)?.to_owned()))
             .collect()
     }
 
     /// Whether nothing in it changes how bash goes about its lines: no functions, no file to source first, no modes.
     pub(crate) fn leaves_bash_alone(&self) -> bool {
         !self.0.keys().any(|name| {
-            is_function(name)
+            function(name).is_some()
                 || ["BASH_ENV", "BASHOPTS", "POSIXLY_CORRECT", "SHELLOPTS"]
                     .iter()
                     .any(|special| name == special)
@@ -81,13 +80,19 @@ impl Environ {
 
     /// Drops the functions that are not in `keep`: allexport has exported them along with the variables.
     pub(crate) fn drop_functions(&mut self, keep: &[OsString]) {
-        self.0
-            .retain(|name, _| !is_function(name) || keep.contains(name));
+        self.0.retain(|name, _| match function(name) {
+            Some(function) => keep.iter().any(|name| name == function),
+            None => true,
+        });
     }
 }
 
-fn is_function(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(b"BASH_FUNC_")
+/// The name of the function in a variable of this name: `BASH_FUNC_module%%`, and with `()` from the first shells that had
+/// such variables.
+fn function(name: &OsStr) -> Option<&OsStr> {
+    let name = name.as_bytes().strip_prefix(b"BASH_FUNC_")?;
+    let bare = name.strip_suffix(b"%%").or(name.strip_suffix(b"()"));
+    Some(OsStr::from_bytes(bare.unwrap_or(name)))
 }
 
 #[cfg(test)]
@@ -109,7 +114,8 @@ mod tests {
             ("BASH_FUNC_helper%%", "() { :; }"),
             ("A", "1"),
         ]);
-        environ.drop_functions(&["BASH_FUNC_module%%".into()]);
+        assert_eq!(environ.functions(), ["helper", "module"]);
+        environ.drop_functions(&["module".into()]);
         assert_eq!(
             environ,
             Environ::from([("BASH_FUNC_module%%", "() { :; }"), ("A", "1")])

@@ -8,6 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+use signal_hook::consts::signal::{SIGINT, SIGPIPE};
+
 use crate::args::{self, Action, Invocation, Resume};
 use crate::environ::{Environ, MARKER, SHELL_LEVEL};
 use crate::error::Error;
@@ -16,7 +18,7 @@ use crate::plan::{self, Become, Environment, Hook, Step};
 use crate::say::{Event, Log};
 use crate::script::Presence;
 use crate::shell::Wish;
-use crate::supervise::Signals;
+use crate::supervise::{Ended, Signals};
 use crate::user::{ContainerUser, Identity};
 use crate::{
     assemble, check, clock, file, help, permissions, program, say, script, shell, supervise,
@@ -81,8 +83,12 @@ struct Runner {
 impl Runner {
     fn new(invocation: Invocation) -> Self {
         let mut environ = Environ::of_process();
-        if let Some(resume) = &invocation.resume {
-            environ.drop_functions(&resume.functions);
+        if let Some(Resume {
+            functions: Some(keep),
+            ..
+        }) = &invocation.resume
+        {
+            environ.drop_functions(keep);
         }
         let layout = Layout::of(&environ, file::exists);
         let pwd = environ.get("PWD").map(OsStr::to_owned);
@@ -91,6 +97,13 @@ impl Runner {
         if invocation.resume.is_none() || pwd.is_none() {
             environ.set("PWD", &layout.source);
         }
+        // A build begins before its hooks, and perhaps the runner with them, are where they will be.
+        program::bring_former_name(&mut environ, &invocation.program[0], |folder| match folder
+            .strip_prefix(&layout.upload)
+        {
+            Ok(rest) => layout.source.join(rest),
+            Err(_) => folder.to_owned(),
+        });
         // As a shell that takes over leaves it.
         let level = environ.level();
         environ.set(SHELL_LEVEL, level.to_string());
@@ -264,7 +277,7 @@ impl Runner {
         let resume = Resume {
             step: number,
             began,
-            functions: self.environ.functions(),
+            functions: file.is_some().then(|| self.environ.functions()),
             failed: None,
             traps: OsString::new(),
         };
@@ -335,7 +348,9 @@ impl Runner {
             Err(error) => error.status(),
         };
         self.event(step, path, began, Some(status));
-        match ended?.status {
+        let ended = ended?;
+        say_signal(path, ended);
+        match ended.status {
             0 => Ok(()),
             status => Err(Error::Status(status)),
         }
@@ -370,6 +385,21 @@ impl Runner {
             began,
             status,
         });
+    }
+}
+
+/// Says what ended a child that could not say so itself, as a shell does: of all signals but these two, which are somebody's
+/// wish.
+fn say_signal(path: &Path, ended: Ended) {
+    if let Some(signal) = ended.signal
+        && !matches!(signal, SIGINT | SIGPIPE)
+    {
+        let name = signal_hook::low_level::signal_name(signal);
+        let name = name.map_or_else(String::new, |name| format!(" ({name})"));
+        say::error(&format!(
+            "Script {} was ended by signal {signal}{name}.",
+            path.display()
+        ));
     }
 }
 

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{Access, FileType, Stat};
 
 /// Asks, following links.
 pub(crate) fn stat(path: &Path) -> io::Result<Stat> {
@@ -36,6 +36,13 @@ pub(crate) fn is_file(path: &Path) -> bool {
 
 pub(crate) fn is_folder(path: &Path) -> bool {
     stat(path).is_ok_and(|stat| kind(&stat) == FileType::Directory)
+}
+
+/// Whether files can be made in a folder.
+pub(crate) fn is_writable_folder(path: &Path) -> bool {
+    // By the rights of the real user, who is the effective one: this is no setuid program.
+    let writable = rustix::fs::access(path, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    writable && is_folder(path)
 }
 
 /// Whether two paths lead to the same file.

@@ -31,7 +31,8 @@ Options, before the command; what follows the command is given to the hook or pr
 Options of jobs:
   -k, --keep-going             Go on after a job has failed; all failures are listed, the first one's status is the end's
   --timeout TIME               End a job that takes longer, as 90s, 20m, 1h; its status is 124
-  --lock[=FILE]                Skip the run while another one has the category's folder, or FILE, locked
+  --lock[=FILE]                Skip the run while another one has FILE locked, without it a file in
+                               $OPENSHIFTER_LOCK_DIR or $OPENSHIFT_DATA_DIR, else the category's folder
   --line-buffer HOW            auto, stdbuf, pty or off [auto]
 
 Exit status: the hook's or program's; 1 refused; 2 wrong usage; 126 and 127 as in a shell; 128 and the signal's number.";

@@ -80,6 +80,7 @@ pub(crate) fn run(
     };
     let path = post_deploy.map_or(Path::new(""), |hook| &hook.path);
     loop {
+        let arrived = signals.take();
         for (pid, ended) in supervise::reap()? {
             let status = supervise::status(ended);
             if pid == app {
@@ -107,8 +108,9 @@ pub(crate) fn run(
                 other => other,
             };
         }
-        for signal in signals.take() {
-            supervise::pass_on(signal, app);
+        for arrived in arrived {
+            let signal = arrived.signal;
+            supervise::pass_on(arrived, app);
             match phase {
                 // An application that is to end is not deployed any more. By SIGHUP it is told to read its files again.
                 Phase::Waiting { .. } if supervise::stops(signal) && signal != SIGHUP => {
@@ -119,7 +121,7 @@ pub(crate) fn run(
                     phase = Phase::Idle;
                 }
                 // A terminal gives its signals to one group alone.
-                Phase::Running { pid, .. } if supervise::is_from_terminal(signal) => {
+                Phase::Running { pid, .. } if arrived.from_terminal => {
                     supervise::kill(signal, pid, true);
                 }
                 _ => {}

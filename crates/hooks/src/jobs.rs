@@ -11,9 +11,10 @@ use crate::environ::Environ;
 use crate::{file, program};
 
 /// Leftovers of package managers, editors and configuration managers.
-const IGNORED: [&[u8]; 7] = [
+const IGNORED: [&[u8]; 8] = [
     b"~",
     b",",
+    b",v",
     b".rpmsave",
     b".rpmorig",
     b".rpmnew",
@@ -141,6 +142,7 @@ mod tests {
             ".hidden",
             "a~",
             "a,",
+            "a,v",
             "a.swp",
             "x.rpmsave",
             "z.sh",

@@ -49,6 +49,36 @@ pub(crate) fn find(word: &OsStr, environ: &Environ) -> Result<PathBuf, Error> {
     })
 }
 
+/// The name by which hooks in the field call the runner.
+const FORMER_NAME: &str = "powershift";
+
+/// Sees to it that hooks find the runner by its former name: where nothing on `PATH` has it, and a program beside the runner
+/// does, that folder is put at the end. `settled` says where a folder will be when hooks run.
+pub(crate) fn bring_former_name(
+    environ: &mut Environ,
+    argv0: &OsStr,
+    settled: impl Fn(&Path) -> PathBuf,
+) {
+    let Some(path) = environ.get("PATH") else {
+        return;
+    };
+    if find(OsStr::new(FORMER_NAME), environ).is_ok() {
+        return;
+    }
+    // Without /proc there is only what the caller typed.
+    let own = std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| PathBuf::from(argv0));
+    let Some(folder) = own.parent().filter(|folder| folder.is_absolute()) else {
+        return;
+    };
+    let named = folder.join(FORMER_NAME);
+    if file::is_file(&named) && script::is_executable(&named) {
+        let mut path = path.to_owned();
+        path.push(":");
+        path.push(settled(folder));
+        environ.set("PATH", path);
+    }
+}
+
 /// A program ready to start, with this environment and no other.
 ///
 /// A text without `#!` is refused by the kernel, and a shell then runs it itself; applications have such hooks (one that

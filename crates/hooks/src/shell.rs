@@ -90,6 +90,9 @@ pub(crate) fn become_bash(
         .flatten()
         .and_then(|stderr| keep_open(stderr, &mut open));
     let bash_env = environ.get("BASH_ENV").filter(|_| !wish.bash_env);
+    // Bash sources it before its lines.
+    let sources = wish.bash_env && environ.get("BASH_ENV").is_some();
+    let functions = (wish.file.is_some() && sources).then(|| invocation.program.len() + 2);
     let lines = Lines {
         first_process,
         quiet: wish.quiet,
@@ -102,6 +105,7 @@ pub(crate) fn become_bash(
         copy: readable.copy,
         redirects,
         failed,
+        functions,
         traps,
         memory,
         direct: match wish.command {

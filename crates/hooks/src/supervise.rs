@@ -6,8 +6,6 @@ use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -15,6 +13,8 @@ use signal_hook::consts::signal::{
     SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN,
     SIGTTOU, SIGURG, SIGUSR1, SIGUSR2, SIGVTALRM, SIGWINCH,
 };
+use signal_hook::iterator::backend::SignalDelivery;
+use signal_hook::iterator::exfiltrator::WithRawSiginfo;
 
 use crate::error::Error;
 use crate::family;
@@ -30,13 +30,24 @@ const OTHERS: [i32; 12] = [
     SIGIO, SIGURG,
 ];
 
+/// What the kernel gives as a signal's origin when it has sent it itself, as it does for a terminal: `SI_KERNEL`.
+const FROM_KERNEL: i32 = 0x80;
+
+/// A signal that has arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    pub(crate) signal: i32,
+    /// A terminal has sent it: to all in its foreground, so that nobody has to pass it on. What a container engine or a person
+    /// sends is for this process alone, whatever terminal it has.
+    pub(crate) from_terminal: bool,
+}
+
 /// The signals that have arrived. Handlers vanish when the process becomes another program; signals that were ignored
 /// when the runner started stay so.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    arrived: Vec<(i32, Arc<AtomicBool>)>,
-    /// Gets a byte with each signal.
-    wake: UnixStream,
+    /// Reads a byte for each signal.
+    arrived: SignalDelivery<UnixStream, WithRawSiginfo>,
 }
 
 impl Signals {
@@ -47,38 +58,43 @@ impl Signals {
 
     fn register(all: bool) -> io::Result<Self> {
         let (wake, bell) = UnixStream::pair()?;
-        bell.set_nonblocking(true)?;
         let ignored = ignored();
-        let mut arrived = Vec::new();
         let others = OTHERS.iter().filter(|_| all);
-        for &signal in STOPPING.iter().chain(others) {
-            if ignored & (1 << (signal - 1)) != 0 {
-                continue;
-            }
-            let flag = Arc::new(AtomicBool::new(false));
-            signal_hook::flag::register(signal, Arc::clone(&flag))?;
-            signal_hook::low_level::pipe::register(signal, bell.try_clone()?)?;
-            arrived.push((signal, flag));
-        }
-        signal_hook::low_level::pipe::register(SIGCHLD, bell)?;
-        Ok(Self { arrived, wake })
+        let signals = STOPPING.iter().chain(others);
+        let heard = signals.filter(|signal| ignored & (1 << (**signal - 1)) == 0);
+        let heard = heard.chain(&[SIGCHLD]);
+        let arrived = SignalDelivery::with_pipe(wake, bell, WithRawSiginfo, heard)?;
+        Ok(Self { arrived })
     }
 
-    /// Takes the signals that have arrived since the last time.
-    pub(crate) fn take(&self) -> Vec<i32> {
+    /// Takes the signals that have arrived since the last time, but for those of children's ends: whoever waits for children
+    /// looks for them after this, so that none is missed.
+    pub(crate) fn take(&mut self) -> Vec<Arrived> {
         let taken = self
             .arrived
-            .iter()
-            .filter(|(_, flag)| flag.swap(false, Ordering::SeqCst));
-        taken.map(|(signal, _)| *signal).collect()
+            .pending()
+            .filter(|info| info.si_signo != SIGCHLD);
+        let arrived = taken.map(|info| Arrived {
+            signal: info.si_signo,
+            from_terminal: info.si_code == FROM_KERNEL
+                && matches!(info.si_signo, SIGINT | SIGQUIT | SIGWINCH | SIGTSTP),
+        });
+        arrived.collect()
+    }
+
+    /// Takes them, and returns the first one that ends the command.
+    pub(crate) fn take_stop(&mut self) -> Option<i32> {
+        let mut arrived = self.take().into_iter().map(|arrived| arrived.signal);
+        arrived.find(|signal| stops(*signal))
     }
 
     /// Waits for a signal, a child's end included, for so long at most.
     pub(crate) fn wait(&mut self, limit: Option<Duration>) -> Result<(), Error> {
         // No time at all would mean no limit.
         let limit = limit.map(|limit| limit.max(Duration::from_millis(1)));
-        self.wake.set_read_timeout(limit).map_err(Error::Watch)?;
-        match self.wake.read(&mut [0; 64]) {
+        let mut wake = self.arrived.get_read();
+        wake.set_read_timeout(limit).map_err(Error::Watch)?;
+        match wake.read(&mut [0; 64]) {
             Ok(_) => Ok(()),
             Err(error)
                 if matches!(
@@ -137,16 +153,11 @@ pub(crate) fn spawn(mut command: Command, program: &str) -> Result<Pid, Error> {
     Ok(Pid::from_child(&child))
 }
 
-/// Passes a signal on. A terminal has already given its own signals to all in its foreground.
-pub(crate) fn pass_on(signal: i32, to: Pid) {
-    if !is_from_terminal(signal) {
-        kill(signal, to, false);
+/// Passes a signal on, unless a terminal has done so.
+pub(crate) fn pass_on(arrived: Arrived, to: Pid) {
+    if !arrived.from_terminal {
+        kill(arrived.signal, to, false);
     }
-}
-
-/// Whether a terminal has sent it, by all that can be told.
-pub(crate) fn is_from_terminal(signal: i32) -> bool {
-    matches!(signal, SIGINT | SIGQUIT | SIGWINCH | SIGTSTP) && in_foreground()
 }
 
 pub(crate) fn kill(signal: i32, to: Pid, group: bool) {
@@ -181,6 +192,8 @@ pub(crate) fn stops(signal: i32) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) status: u8,
+    /// What ended it, where that was a signal.
+    pub(crate) signal: Option<i32>,
     /// It was ended because its time was over.
     pub(crate) timed_out: bool,
 }
@@ -199,7 +212,7 @@ pub(crate) fn run(
     signals: &mut Signals,
     timeout: Option<Duration>,
 ) -> Result<Ended, Error> {
-    if let Some(signal) = signals.take().into_iter().find(|signal| stops(*signal)) {
+    if let Some(signal) = signals.take_stop() {
         return Err(Error::Stopped(signal));
     }
     let group = timeout.is_some() && !in_foreground();
@@ -218,19 +231,20 @@ pub(crate) fn run(
     let mut done = None;
     let mut deadline = timeout.map(|timeout| Instant::now() + timeout);
     loop {
+        let arrived = signals.take();
         for (pid, ended) in reap()? {
             if pid == child {
                 done = Some(ended);
             }
         }
-        for signal in signals.take() {
-            if stops(signal) {
-                stopped.get_or_insert(signal);
+        for arrived in arrived {
+            if stops(arrived.signal) {
+                stopped.get_or_insert(arrived.signal);
             }
             if done.is_none() && group {
-                kill(signal, child, true);
+                kill(arrived.signal, child, true);
             } else if done.is_none() {
-                pass_on(signal, child);
+                pass_on(arrived, child);
             }
         }
         let left = match done {
@@ -244,10 +258,12 @@ pub(crate) fn run(
                 Some(signal) => Err(Error::Stopped(signal)),
                 None if timed_out => Ok(Ended {
                     status: 124,
+                    signal: None,
                     timed_out,
                 }),
                 None => Ok(Ended {
                     status: status(ended),
+                    signal: ended.terminating_signal(),
                     timed_out,
                 }),
             };

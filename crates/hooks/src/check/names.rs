@@ -51,33 +51,42 @@ pub(super) fn check(folder: &Path, findings: &mut Findings<'_>) -> bool {
     any
 }
 
-/// What has become of a name, or what was probably meant.
-fn advice(name: &str) -> String {
+/// What has become of a name of V2's that today's hooks do not have.
+pub(super) fn former(name: &str) -> Option<&'static str> {
     // V2 had these for each cartridge, too, as in `post_start_python-2.7`.
     let begins = |start: &str| {
         name.strip_prefix(start)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
     };
     if begins("pre_start") {
-        return "has no place in V3; put exports into deploy_env, and commands into deploy".into();
+        return Some("has no place in V3; put exports into deploy_env, and commands into deploy");
     }
     if begins("post_start") {
-        return "has no place in V3; make it post_deploy (run under `--init`) or a postStart hook of the Deployment".into();
+        return Some(
+            "has no place in V3; make it post_deploy (run under `--init`) or a postStart hook of the Deployment",
+        );
     }
     if begins("pre_stop") {
-        return "has no place in V3; make it a preStop hook of the Deployment".into();
+        return Some("has no place in V3; make it a preStop hook of the Deployment");
     }
-    for old in [
+    let others = [
         "post_stop",
         "pre_restart",
         "post_restart",
         "pre_reload",
         "post_reload",
         "pre_repo_archive",
-    ] {
-        if begins(old) {
-            return "has no place in V3, where containers are replaced instead".into();
-        }
+    ];
+    others
+        .iter()
+        .any(|old| begins(old))
+        .then_some("has no place in V3, where containers are replaced instead")
+}
+
+/// What has become of a name, or what was probably meant.
+fn advice(name: &str) -> String {
+    if let Some(former) = former(name) {
+        return former.into();
     }
     let stem = name
         .split_once('.')

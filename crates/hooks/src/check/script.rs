@@ -14,6 +14,8 @@ use crate::{program, script};
 pub(super) enum Kind {
     Hook,
     Job,
+    /// One of V2's, which a conversion makes one of today's of.
+    Old,
     /// Sourced by bash.
     Environment,
 }
@@ -34,7 +36,7 @@ pub(super) fn check(path: &Path, kind: Kind, findings: &mut Findings<'_>) {
             return;
         }
     };
-    if kind != Kind::Environment {
+    if matches!(kind, Kind::Hook | Kind::Job) {
         let name = path.strip_prefix(findings.root).unwrap_or(path).to_owned();
         let shown = name.display();
         match findings.index.get(&name) {
@@ -56,10 +58,18 @@ pub(super) fn check(path: &Path, kind: Kind, findings: &mut Findings<'_>) {
             }
             Interpreter::Bash
         }
-        Kind::Hook | Kind::Job => first_line(path, &text, crlf, findings),
+        Kind::Hook | Kind::Job | Kind::Old => first_line(path, &text, crlf, findings),
     };
     if interpreter == Interpreter::Other {
         return;
+    }
+    // One in the first line has been spoken of.
+    let first_line_ends = script::start_of(path)
+        == script::Start::Interpreter {
+            carriage_return: false,
+        };
+    if kind != Kind::Environment && first_line_ends && crlf {
+        findings.warning(path, first_windows_line(&text), "ends as lines on Windows do (CRLF), which bash takes for part of its last word; convert the file to plain line ends");
     }
     words::check(path, &text, kind, findings);
     if kind != Kind::Environment && !fails_fast(&text) {
@@ -73,6 +83,12 @@ pub(super) fn check(path: &Path, kind: Kind, findings: &mut Findings<'_>) {
             format!("bash does not understand it: {message}"),
         );
     }
+}
+
+/// The first line that ends as on Windows, from 1.
+pub(super) fn first_windows_line(text: &str) -> Option<usize> {
+    let mut lines = text.split('\n');
+    Some(lines.position(|line| line.ends_with('\r'))? + 1)
 }
 
 /// The `#!` line.
@@ -93,7 +109,7 @@ fn first_line(path: &Path, text: &str, crlf: bool, findings: &mut Findings<'_>) 
         );
         return Interpreter::Bash;
     };
-    if crlf {
+    if first.ends_with('\r') {
         findings.error(path, Some(1), "Windows line ends (CRLF), so the interpreter is not found (status 127); convert it to plain line ends");
     }
     let mut parts = rest.split_whitespace();
@@ -214,6 +230,8 @@ mod tests {
         insta::assert_snapshot!(hook("\n#!/bin/bash\nset -e\n"), @".s2i/action_hooks/deploy:2: warning: `#!` counts on the first line only; bash runs this file");
         insta::assert_snapshot!(hook("set -e\n"), @".s2i/action_hooks/deploy: warning: has no `#!` line; bash runs this file");
         insta::assert_snapshot!(hook("#!/bin/bash\r\nset -e\r\n"), @".s2i/action_hooks/deploy:1: error: Windows line ends (CRLF), so the interpreter is not found (status 127); convert it to plain line ends");
+        insta::assert_snapshot!(hook("#!/bin/bash\nset -e\ncat <<END\r\ntext\r\nEND\r\n"), @".s2i/action_hooks/deploy:3: warning: ends as lines on Windows do (CRLF), which bash takes for part of its last word; convert the file to plain line ends");
+        insta::assert_snapshot!(hook("#!/usr/bin/python3\nimport x\r\n"), @"");
         insta::assert_snapshot!(hook("#!/usr/bin/env oo-ruby\n"), @".s2i/action_hooks/deploy:1: error: today's images have no `oo-ruby`");
         for gone in [
             "/usr/bin/ruby1.9",

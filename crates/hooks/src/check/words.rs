@@ -60,18 +60,24 @@ const PHRASES: [(&str, &str); 4] = [
 ];
 
 pub(super) fn check(path: &Path, text: &str, kind: Kind, findings: &mut Findings<'_>) {
-    let mut here: Option<String> = None;
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|line| line.trim_end_matches('\r'))
+        .collect();
     let mut depth = 0_usize;
-    for (at, line) in text.lines().enumerate() {
-        let line = line.trim_end_matches('\r');
-        if let Some(end) = &here {
-            if line.trim_start_matches('\t') == end {
-                here = None;
-            }
+    // Where a here-document ends, and code goes on.
+    let mut goes_on = 0;
+    for (at, line) in lines.iter().enumerate() {
+        if at < goes_on {
             continue;
         }
-        here = here_document(line);
         let code = without_comment(line);
+        // What only looks like one has no end.
+        if let Some(here) = here_document(&code)
+            && let Some(length) = lines[at + 1..].iter().position(|line| here.ends_in(line))
+        {
+            goes_on = at + 1 + length + 1;
+        }
         let number = Some(at + 1);
         for (phrase, advice) in PHRASES {
             if code.contains(phrase) {
@@ -84,6 +90,8 @@ pub(super) fn check(path: &Path, text: &str, kind: Kind, findings: &mut Findings
                 if !only_said(&code, name) {
                     findings.error(path, number, format!("`{name}` {advice}"));
                 }
+            } else if name == "powershift" && !findings.former_name && !only_said(&code, &name) {
+                findings.warning(path, number, "`powershift` is brought by nothing in this tree: the builder image has to have the runner under this name, too");
             }
         }
         if kind == Kind::Environment {
@@ -178,7 +186,12 @@ fn environment_line(
         .map(|command| {
             let words = command.split_whitespace();
             words
-                .skip_while(|word| matches!(*word, "then" | "else" | "do" | "{" | "!"))
+                .skip_while(|word| {
+                    matches!(
+                        *word,
+                        "then" | "else" | "do" | "{" | "!" | "builtin" | "command"
+                    )
+                })
                 .collect::<Vec<_>>()
         })
         .filter(|words| !words.is_empty());
@@ -204,20 +217,62 @@ fn environment_line(
     }
 }
 
-/// The end of a here-document that begins in this line.
-fn here_document(line: &str) -> Option<String> {
-    let (_, rest) = line.split_once("<<")?;
-    if rest.starts_with('<') {
-        return None;
+/// A here-document.
+#[derive(Debug, PartialEq, Eq)]
+struct HereDocument {
+    /// The line that ends it.
+    end: String,
+    /// Tabs before that are none of it.
+    tabs: bool,
+}
+
+impl HereDocument {
+    fn ends_in(&self, line: &str) -> bool {
+        let line = if self.tabs {
+            line.trim_start_matches('\t')
+        } else {
+            line
+        };
+        line == self.end
     }
-    let word: String = rest
-        .trim_start_matches('-')
-        .trim_start()
-        .trim_start_matches(['"', '\'', '\\'])
-        .chars()
-        .take_while(|char| char.is_ascii_alphanumeric() || *char == '_')
-        .collect();
-    (!word.is_empty()).then_some(word)
+}
+
+/// The here-document that begins in this line, as far as one line tells: outside quotes and arithmetic.
+fn here_document(line: &str) -> Option<HereDocument> {
+    let mut quote = None;
+    let mut arithmetic = false;
+    let mut rest = line;
+    loop {
+        let char = rest.chars().next()?;
+        let after = &rest[char.len_utf8()..];
+        let mut passed = char.len_utf8();
+        match (quote, char) {
+            (Some(open), char) if open == char => quote = None,
+            (None | Some('"'), '\\') => passed += after.chars().next().map_or(0, char::len_utf8),
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(char),
+            (None, '(') if after.starts_with('(') => arithmetic = true,
+            (None, ')') if after.starts_with(')') => arithmetic = false,
+            (None, '<') if after.starts_with("<<") => passed = 3,
+            (None, '<') if after.starts_with('<') && !arithmetic => {
+                return here_document_of(&after[1..]);
+            }
+            _ => {}
+        }
+        rest = &rest[passed..];
+    }
+}
+
+/// After its `<<`.
+fn here_document_of(rest: &str) -> Option<HereDocument> {
+    let (tabs, rest) = match rest.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, rest),
+    };
+    let ends = |char: char| char.is_whitespace() || ";&|<>()".contains(char);
+    let word = rest.trim_start().split(ends).next().unwrap_or_default();
+    let end = word.replace(['"', '\'', '\\'], "");
+    (!end.is_empty()).then_some(HereDocument { end, tabs })
 }
 
 /// Cuts off a comment: a `#` at the beginning of a word, outside quotes as far as one line tells.
@@ -297,13 +352,83 @@ mod tests {
     }
 
     #[test]
+    fn an_exit_by_whatever_spelling() {
+        let body = "builtin exit 0\nif true; then command exit; fi\n[ 1 ] && builtin exit 3\n( command exit 3 )\ncommand -v exit\n";
+        let files = [ENTRY[0], ENTRY[1], (".s2i/action_hooks/deploy_env", body)];
+        insta::assert_snapshot!(findings(&files), @"
+        .s2i/action_hooks/deploy_env:1: error: `exit` ends the command as an error; use return
+        .s2i/action_hooks/deploy_env:2: error: `exit` ends the command as an error; use return
+        .s2i/action_hooks/deploy_env:3: error: `exit` ends the command as an error; use return
+        ");
+    }
+
+    #[test]
     fn comments() {
         assert_eq!(without_comment("a # b"), "a ");
         assert_eq!(
             without_comment("a#b ${x#y} '# c' \"# d\""),
             "a#b ${x#y} '# c' \"# d\""
         );
-        assert_eq!(here_document("cat <<-'EOF' > x").as_deref(), Some("EOF"));
-        assert_eq!(here_document("cat <<< word"), None);
+    }
+
+    #[test]
+    fn here_documents() {
+        let end = |line| here_document(line).map(|here| (here.end, here.tabs));
+        let is = |end: &str, tabs| Some((end.to_owned(), tabs));
+        assert_eq!(end("cat <<-'EOF' > x"), is("EOF", true));
+        assert_eq!(end("cat > x << END-OF-FILE"), is("END-OF-FILE", false));
+        assert_eq!(end("cat <<\\END;true"), is("END", false));
+        assert_eq!(end("echo \"a\" 'b' <<E"), is("E", false));
+        for line in [
+            "cat <<< word",
+            "echo \"<< Deploying >>\"",
+            "echo '<<END' \\<\\<END",
+            "X=$((1 << LEVEL))",
+            "(( X = 1<<LEVEL ))",
+            "cat <<",
+        ] {
+            assert_eq!(end(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_here_document_hides_nothing() {
+        let body = "#!/bin/bash\nset -e\necho \"<< Deploying >>\"\nlet X=1<<LEVEL\nrhc app show\n\
+                    cat <<-END\n\trhc\n\tEND\nrhc app show\n";
+        let files = [ENTRY[0], ENTRY[1], (".s2i/action_hooks/deploy*", body)];
+        insta::assert_snapshot!(findings(&files), @"
+        .s2i/action_hooks/deploy:5: error: `rhc` is V2's client; use oc from outside
+        .s2i/action_hooks/deploy:9: error: `rhc` is V2's client; use oc from outside
+        ");
+    }
+
+    #[test]
+    fn the_former_name_has_to_come_from_somewhere() {
+        let body = "#!/bin/bash\nset -e\necho 'powershift image'\npowershift image migrate\n";
+        let hook = (".s2i/action_hooks/deploy*", body);
+        let run = (".s2i/bin/run", "#!/bin/sh\nexec openshifter-image run\n");
+        let with = |assemble, more: &[(&str, &str)]| {
+            let mut files = vec![(".s2i/bin/assemble", assemble), run, hook];
+            files.extend(more);
+            findings(&files)
+        };
+        insta::assert_snapshot!(with("exec openshifter-image assemble\n", &[]), @".s2i/action_hooks/deploy:4: warning: `powershift` is brought by nothing in this tree: the builder image has to have the runner under this name, too");
+        for (assemble, more) in [
+            (
+                "pip install openshifter-image\nexec openshifter-image assemble\n",
+                None,
+            ),
+            ("exec powershift image assemble\n", None),
+            (
+                "exec openshifter-image assemble\n",
+                Some(("requirements.txt", "openshifter-image==0.1\n")),
+            ),
+            (
+                "exec openshifter-image assemble\n",
+                Some((".s2i/runner/powershift*", "#!/bin/sh\n")),
+            ),
+        ] {
+            assert_eq!(with(assemble, more.as_slice()), "", "{assemble}");
+        }
     }
 }

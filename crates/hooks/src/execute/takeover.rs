@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::init::PostDeploy;
 use crate::plan::Become;
 use crate::script::Presence;
-use crate::{file, init, program, say, script, supervise};
+use crate::{file, init, program, say, script};
 
 impl Runner {
     /// Whether bash, once it has the environment, can become this command and nothing of ours is left to do: the runner's
@@ -47,11 +47,8 @@ impl Runner {
             return Err(Error::Empty(file));
         }
         // A signal that came during the last hook must not be lost in the change.
-        if let Some(signals) = &self.signals
-            && let Some(signal) = signals
-                .take()
-                .into_iter()
-                .find(|signal| supervise::stops(*signal))
+        if let Some(signals) = &mut self.signals
+            && let Some(signal) = signals.take_stop()
         {
             return Err(Error::Stopped(signal));
         }

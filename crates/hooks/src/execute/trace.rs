@@ -17,6 +17,12 @@ impl Runner {
             Action::Assemble(_) => assemble::folder(&self.layout.upload, &self.layout.source),
             _ => self.layout.source.join(".s2i"),
         };
+        // What can be run is named so, and anything else by what it is.
+        let named = |what, presence| match presence {
+            Presence::Executable => what,
+            Presence::NotExecutable => "not executable",
+            Presence::Absent | Presence::Folder => "not found",
+        };
         // A hook that is still in the upload is shown where it will be.
         let present = |path: &Path| match path.file_name() {
             Some(name) => script::presence(&hooks.join("action_hooks").join(name)),
@@ -60,9 +66,12 @@ impl Runner {
                 Presence::Folder if !hook.refuse_folder => show("absent", &hook.path),
                 _ => show("run", &hook.path),
             },
-            Step::Builder { path, .. } => show("run", path),
+            Step::Builder { path, .. } => show(named("run", script::presence(path)), path),
             Step::FixPermissions(path) => show("fix permissions", path),
             Step::Jobs(wanted) => {
+                for path in self.locks(wanted) {
+                    show("lock", &path);
+                }
                 for folder in self.layout.jobs(&wanted.category) {
                     let mut listed = jobs::list(&folder);
                     jobs::sort_as_shell(&folder, &mut listed, &self.environ);
@@ -82,8 +91,7 @@ impl Runner {
             }) => {
                 let present = script::presence(hook) == Presence::Executable;
                 let program = if present { hook } else { builder };
-                let there = file::is_file(program);
-                show(if there { "become" } else { "not found" }, program);
+                show(named("become", script::presence(program)), program);
                 if self.invocation.options.init
                     && script::presence(post_deploy) == Presence::Executable
                 {

@@ -34,6 +34,8 @@ pub(super) struct Lines {
     pub(super) redirects: Option<i32>,
     /// A failure is told to the runner, as the word of this number, instead of being said.
     pub(super) failed: Option<usize>,
+    /// The functions that are exported before the file are told to the runner, in the word of this number.
+    pub(super) functions: Option<usize>,
     /// What the file has trapped is told to the runner, as the word of this number.
     pub(super) traps: Option<usize>,
     /// The descriptor of a file in memory that takes the traps.
@@ -70,14 +72,22 @@ builtin export BASH_ENV="${__oi[7]}"
 "#;
 
 /// An `exit` in a sourced file would end the process as a success. A trap notices it, and a function of that name does
-/// where the file sets a trap of its own. `exit` in a subshell stays what it is. A signal that ends bash runs the trap, too,
-/// in the midst of a command that is no `exit`; with a status of 0 there is nothing to say about that.
+/// where the file sets a trap of its own. `exit` in a subshell stays what it is.
+///
+/// A signal that ends bash runs the trap, too, and is nothing to complain of. What has ended it shows in the command that
+/// bash was at. After an `exit` by whatever spelling, a `return`, a failing command or a mistake of syntax, that is the line
+/// here that sources the file. A value that cannot be had (`set -u`, `${A:?}`, a variable that is readonly) leaves the command
+/// in the file that asked for it, which has not begun then. A signal leaves one that has, or one with nothing to fail by.
 const WATCH: &str = r#"
 __oi_file=${__oi[2]}
 __oi_end() {
-  if [[ -n $__oi_file && ( $1 != 0 || $2 == *exit* ) ]]; then
+  if [[ -z $__oi_file ]]; then
+    :
+  elif [[ $2 == 'builtin . '* || $2 =~ (^|' ')exit($|' ') ]]; then
     __OI_SAY__
     [[ $1 != 0 ]] || builtin exit 1
+  elif [[ $1 != 0 && $2 == *[\$\`*?=[]* && $(builtin jobs -r) != *[^\&] ]]; then
+    __OI_PERHAPS__
   fi
   builtin exit "$1"
 }
@@ -90,6 +100,15 @@ builtin trap '__oi_end "$?" "$BASH_COMMAND"' EXIT
 
 const SAY: &str = r#"
     builtin printf 'ERROR: Script %s ended with status %s before its last line was done.\n' "$__oi_file" "$1" >&2
+    __oi_file=
+"#;
+
+/// The same as an object of the log: the runner is not to be started in a shell that a signal may be ending.
+const SAY_JSON: &str = r#"
+    builtin local __oi_name=${__oi_file//\\/'\\'} __oi_time
+    __oi_name=${__oi_name//'"'/'\"'}
+    TZ=UTC0 builtin printf -v __oi_time '%(%Y-%m-%dT%H:%M:%S)T' -1
+    builtin printf '{"time":"%s.000Z","error":"Script %s ended with status %s before its last line was done."}\n' "$__oi_time" "$__oi_name" "$1" >&2
     __oi_file=
 "#;
 
@@ -142,6 +161,11 @@ __oi_file=${__oi[3]}
 
 const BANNER: &str = r#"
 builtin printf ' -----> Running %s\n' "$__oi_file"
+"#;
+
+/// Functions that are exported already, by what `BASH_ENV` names, are told to the runner: they are not allexport's doing.
+const KEEP: &str = r#"
+__oi_words[__OI_WORD__]+=$'\n'$(builtin declare -Fx)
 "#;
 
 const HERE: &str = r#"
@@ -320,14 +344,14 @@ impl Lines {
             "\n__oi_command=(/bin/bash)\n",
             self.direct == Some(Direct::Shell),
         );
-        let say = match self.failed {
-            Some(word) => TELL.replace(WORD, &word.to_string()),
-            None => SAY.to_owned(),
+        let (say, perhaps) = match self.failed {
+            Some(word) => (TELL.replace(WORD, &word.to_string()), SAY_JSON),
+            None => (SAY.to_owned(), SAY),
         };
-        put(
-            &WATCH.replace("__OI_SAY__", say.trim()),
-            self.file || self.user,
-        );
+        let watch = WATCH
+            .replace("__OI_SAY__", say.trim())
+            .replace("__OI_PERHAPS__", perhaps.trim());
+        put(&watch, self.file || self.user);
         put(FIRST_PROCESS, self.first_process);
         put(BASH_ENV, self.bash_env);
         let number =
@@ -345,6 +369,9 @@ impl Lines {
         put(BANNER, self.file && !self.quiet);
         if self.file {
             let redirects = self.quiet && self.redirects.is_some();
+            if let Some(word) = self.functions {
+                put(&KEEP.replace(WORD, &word.to_string()), true);
+            }
             put(HERE, true);
             put(&number(FILE_REDIRECTS, self.redirects), redirects);
             put(FILE_QUIET, self.quiet && !redirects);

@@ -11,13 +11,18 @@
 )]
 
 mod command_line;
+mod evaluation;
+mod former_name;
 mod image;
 mod init;
 mod jobs;
 mod life;
+mod locks;
 mod oracle;
 mod seen;
 mod speed;
+mod terminal;
+mod traces;
 mod wheel;
 
 /// The runner that is tested.

@@ -86,7 +86,8 @@ fn help(stdout: String) -> String {
 }
 
 /// Standard error without what each runner says in its own words: bash in the name of one of the original's scripts or of
-/// ours, about programs that do not start; click about the usage. The statuses tell those apart.
+/// ours, about programs that do not start; click about the usage. The statuses tell those apart. What both say of a child that
+/// a signal has ended is brought into one form.
 fn complaints(stderr: &str) -> String {
     if stderr.starts_with("Usage: ") || stderr.contains("ERROR: `--help` lists") {
         return String::new();
@@ -98,13 +99,48 @@ fn complaints(stderr: &str) -> String {
             || line.contains(": cannot be run: ");
         (line.starts_with("ERROR: ") && error) || line.starts_with("powershift: line ")
     };
-    let original = |line: &str| line.contains("/powershift/image/scripts/");
+    let original =
+        |line: &str| line.contains("/powershift/image/scripts/") && killed(line).is_none();
     // The image has no nss_wrapper; the dynamic linker says so for every program.
     let linker = |line: &str| line.contains("LD_PRELOAD cannot be preloaded");
     let kept = stderr
         .lines()
         .filter(|line| !(ours(line) || original(line) || linker(line)));
-    kept.map(|line| format!("{line}\n")).collect()
+    let form = |line: &str| killed(line).unwrap_or_else(|| line.to_owned());
+    kept.map(|line| form(line) + "\n").collect()
+}
+
+/// The signal that a line says has ended a child.
+fn killed(line: &str) -> Option<String> {
+    let ours = line
+        .strip_prefix("ERROR: Script ")
+        .and_then(|line| line.split_once(" was ended by signal "))
+        .and_then(|(_, signal)| signal.split_once(' '))
+        .map(|(number, _)| number);
+    // `.../scripts/run: line 75:     4 Killed                  "$1"`, and for one signal the last word alone.
+    let original = || {
+        if line == "Terminated" {
+            return Some("15");
+        }
+        let (script, said) = line.split_once(": line ")?;
+        let (_, said) = said.split_once(": ")?;
+        let (pid, said) = said.trim_start().split_once(' ')?;
+        pid.parse::<u32>().ok()?;
+        let names = [
+            ("Killed", "9"),
+            ("Terminated", "15"),
+            ("Segmentation fault", "11"),
+            ("Aborted", "6"),
+            ("Hangup", "1"),
+            ("User defined signal 1", "10"),
+        ];
+        let (_, number) = names.iter().find(|(name, _)| said.starts_with(name))?;
+        script.contains("/scripts/").then_some(*number)
+    };
+    Some(format!(
+        "(a child was ended by signal {})",
+        ours.or_else(original)?
+    ))
 }
 
 /// The notes without what is a time.

@@ -10,6 +10,12 @@ use crate::{Options, Tree, V2Error};
 /// Where the vendored program lies in the tree.
 pub(crate) const VENDORED: &str = ".s2i/runner/openshifter-image";
 
+/// The same under the original's name, which hooks in the field call. The program puts its folder on their path.
+const FORMER: &str = ".s2i/runner/powershift";
+
+/// A script in place of a link: not every checkout keeps those.
+const FORMER_SCRIPT: &str = "#!/bin/sh\n# Hooks call the action-hook runner by this name, as in `powershift image migrate`.\nexec \"${0%/*}/openshifter-image\" \"$@\"\n";
+
 /// The most that a runner may weigh, in bytes.
 const LARGEST: usize = 32 << 20;
 
@@ -156,7 +162,7 @@ fn installing(tree: &Tree, options: &Options) -> Result<String, V2Error> {
 pub(super) fn scripts(draft: &mut Draft<'_>, options: &Options) -> Result<(), V2Error> {
     let (assemble, run) = match options.runner {
         Runner::Vendored => (
-            "#!/bin/bash\n# Hands the build over to the action-hook runner, which calls the builder's own assemble between the hooks.\nset -e\nrunner=.s2i/runner/openshifter-image\nfor place in /tmp/src \"${S2I_SOURCE_PATH:-/opt/app-root/src}\"; do\n    if [ -f \"$place/$runner\" ]; then\n        [ -x \"$place/$runner\" ] || chmod +x \"$place/$runner\"\n        exec \"$place/$runner\" assemble \"$@\"\n    fi\ndone\necho \"ERROR: $runner is not part of the source.\" >&2\nexit 1\n".to_owned(),
+            "#!/bin/bash\n# Hands the build over to the action-hook runner, which calls the builder's own assemble between the hooks.\nfor runner in {/tmp/src,\"${S2I_SOURCE_PATH:-/opt/app-root/src}\"}/.s2i/runner/openshifter-image; do [ ! -f \"$runner\" ] || break; done\n[ -x \"$runner\" ] || chmod +x \"${runner%/*}\"/*; exec \"$runner\" assemble \"$@\"\n".to_owned(),
             "#!/bin/bash\n# Hands the start over to the action-hook runner, which becomes the application.\nexec \"${S2I_SOURCE_PATH:-/opt/app-root/src}/.s2i/runner/openshifter-image\" run \"$@\"\n".to_owned(),
         ),
         Runner::Pip => (
@@ -171,6 +177,14 @@ pub(super) fn scripts(draft: &mut Draft<'_>, options: &Options) -> Result<(), V2
             "#!/bin/bash\n# Hands the start over to the builder image's action-hook runner, which becomes the application.\nexec openshifter-image run \"$@\"\n".to_owned(),
         ),
     };
+    if options.runner == Runner::Vendored {
+        draft.create(
+            FORMER,
+            FORMER_SCRIPT,
+            true,
+            "hooks call the runner by the name of the original",
+        );
+    }
     // Only a runner that stays can call a hook once the application answers.
     let run = if draft.has(".s2i/action_hooks/post_deploy") {
         run.replace("openshifter-image\" run", "openshifter-image\" --init run")

@@ -445,6 +445,7 @@ fn the_plan_of_the_starter() {
     create .s2i/jobs/weekly/report.dat
     create .s2i/openshifter.json
     create .s2i/runner/openshifter-image
+    create .s2i/runner/powershift
     create CONVERSION.md
     create app.sh
     rename libs/secrets.py -> libs/openshift_secrets.py

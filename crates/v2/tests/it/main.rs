@@ -25,3 +25,4 @@ mod requirements;
 mod settings;
 mod sources;
 mod told;
+mod vendored;

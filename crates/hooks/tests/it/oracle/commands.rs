@@ -486,6 +486,13 @@ fn usage() -> Vec<Case> {
             |_| {},
         )
         .mends(Bug::B11, |seen| seen.stdout = "a,--,b,".into()),
+        case(
+            "a separator before a category",
+            &["jobs", "--", "hourly"],
+            |image| {
+                image.job("jobs/hourly/a", "note a");
+            },
+        ),
         case("words for a hook", &["migrate", "--fake", "-h"], |image| {
             image.hook("migrate", "echo \"$@\"");
         })

@@ -5,6 +5,7 @@
 mod builds;
 mod commands;
 mod descriptors;
+mod endings;
 mod environments;
 mod jobs;
 mod places;
@@ -197,6 +198,7 @@ fn cases() -> Vec<Case> {
     cases.extend(commands::cases());
     cases.extend(builds::cases());
     cases.extend(descriptors::cases());
+    cases.extend(endings::cases());
     cases.extend(environments::cases());
     cases.extend(jobs::cases());
     cases.extend(places::cases());
