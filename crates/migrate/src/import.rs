@@ -82,7 +82,7 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    /// Gives the application so long to be ready. A build may take [`BUILD_PATIENCE`] even if that is longer.
+    /// Gives the application so long to be ready. A build may take half an hour even if that is longer.
     pub fn set_patience(&mut self, patience: Duration) {
         self.patience = patience;
         self.build_patience = patience.max(BUILD_PATIENCE);
