@@ -75,10 +75,13 @@ impl Runner {
         if wanted.lock == Lock::Usual
             && let Some(path) = self.lock_on_volume(&wanted.category)
         {
-            // Not every volume can lock.
-            let locked = open(&path).and_then(|file| hold(file, &path));
-            if let Ok(locked) = locked {
-                return Ok(locked);
+            // Not every volume can lock, and NFS locks only what may be written.
+            match open(&path).and_then(|file| hold(file, &path)) {
+                Ok(locked) => return Ok(locked),
+                Err(error) => say::warning(&format!(
+                    "{} cannot be locked ({error}): other containers are not kept from running the same jobs.",
+                    path.display()
+                )),
             }
         }
         let mut held = Vec::new();

@@ -77,16 +77,17 @@ builtin export BASH_ENV="${__oi[7]}"
 /// A signal that ends bash runs the trap, too, and is nothing to complain of. What has ended it shows in the command that
 /// bash was at. After an `exit` by whatever spelling, a `return`, a failing command or a mistake of syntax, that is the line
 /// here that sources the file. A value that cannot be had (`set -u`, `${A:?}`, a variable that is readonly) leaves the command
-/// in the file that asked for it, which has not begun then. A signal leaves one that has, or one with nothing to fail by.
+/// in the file that asked for it, which has not begun then, and so does a file that the file sources. A signal leaves one that
+/// has, or one with nothing to fail by, or a subshell in the foreground (`jobs` shows no `&` behind it).
 const WATCH: &str = r#"
 __oi_file=${__oi[2]}
 __oi_end() {
   if [[ -z $__oi_file ]]; then
     :
-  elif [[ $2 == 'builtin . '* || $2 =~ (^|' ')exit($|' ') ]]; then
+  elif [[ ( $2 == 'builtin . '* || $2 =~ (^|' ')exit($|' ') ) && $(builtin jobs -r) != *[^\&] ]]; then
     __OI_SAY__
     [[ $1 != 0 ]] || builtin exit 1
-  elif [[ $1 != 0 && $2 == *[\$\`*?=[]* && $(builtin jobs -r) != *[^\&] ]]; then
+  elif [[ $1 != 0 && $2 == @(*[\$\`*?=[]*|.\ *|source\ *) && $(builtin jobs -r) != *[^\&] ]]; then
     __OI_PERHAPS__
   fi
   builtin exit "$1"

@@ -13,6 +13,7 @@ fn a_signal_is_not_blamed_on_the_file() {
         "TIME=300\nfalse || sleep $TIME\n",
         "f() { return 5; }\nf || sleep 300\n",
         "sleep 300\n",
+        "( sleep 300; true )\n",
     ] {
         for options in [&[][..], &["--log", "json"]] {
             let image = Image::new();
@@ -48,4 +49,17 @@ fn a_value_that_cannot_be_had_is_in_the_log_as_well() {
         time.len() == 35 && time.starts_with("{\"time\":\"2") && time.ends_with(".000Z\","),
         "{stderr}"
     );
+}
+
+#[test]
+fn a_file_that_sources_what_is_not_there_is_named() {
+    for word in [".", "source"] {
+        let image = Image::new();
+        image.env("deploy_env", &format!("{word} /nosuch\n"));
+        let output = image.ours(&["ready"]);
+        assert_eq!(output.status.code(), Some(1));
+        let stderr = text(&output.stderr);
+        let error = "ERROR: Script /opt/app-root/src/.s2i/action_hooks/deploy_env ended with status 1 before its last line was done.\n";
+        assert!(stderr.ends_with(error), "{stderr}");
+    }
 }

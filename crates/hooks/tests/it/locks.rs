@@ -74,3 +74,20 @@ fn the_usual_lock_is_on_the_volume_where_there_is_one() {
         is("/log/.openshifter-jobs-hourly.lock")
     );
 }
+
+#[test]
+fn a_volume_that_cannot_lock_is_named() {
+    let mut image = Image::new();
+    image.environment.push(("OPENSHIFTER_LOCK_DIR", "/log"));
+    image.job("jobs/hourly/a", "echo job");
+    std::os::unix::net::UnixListener::bind(image.at("log/.openshifter-jobs-hourly.lock")).unwrap();
+    let output = image.ours(&["jobs", "--lock", "hourly"]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).ends_with("job\n"));
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.starts_with("WARNING: /log/.openshifter-jobs-hourly.lock cannot be locked (")
+            && stderr.ends_with("the same jobs.\n"),
+        "{stderr}"
+    );
+}
