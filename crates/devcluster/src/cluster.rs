@@ -138,7 +138,8 @@ impl DevCluster {
             address: config.router,
             source,
         })?;
-        let controllers = Controllers::start(&store, &node, images, builder.clone());
+        let port = router.addr().port();
+        let controllers = Controllers::start(&store, &node, images, builder.clone(), port);
         let ending = node.guard();
         let rights: Option<Arc<dyn Rights>> = match config.openshift {
             true => Some(Arc::new(server.access())),

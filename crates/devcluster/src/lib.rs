@@ -19,7 +19,7 @@
 //! The cluster has a registry of its own: the OCI distribution protocol, with the cluster's users and
 //! their rights on image streams. It listens on no port of the machine but is reached as the pod of the
 //! Service `image-registry` in the project `openshift-image-registry`, and through the Route
-//! `default-route` if [`Config::expose_registry`] says so. A push makes the Image and the tag. Pods pull
+//! `default-route` if [`Config::expose_registry`] says so; streams then say that address as well. A push makes the Image and the tag. Pods pull
 //! by digest or tag with the rights of their service account.
 //!
 //! Built-in images, by their names and as image streams of the project `openshift`:

@@ -11,6 +11,7 @@ mod deployment_configs;
 mod deployment_status;
 mod deployments;
 mod endpoints;
+mod exposure;
 mod image_streams;
 mod image_triggers;
 mod jobs;
@@ -96,7 +97,13 @@ pub(crate) struct Controllers {
 
 impl Controllers {
     /// Starts them all.
-    pub(crate) fn start(store: &Store, node: &Node, images: Images, builder: Builder) -> Self {
+    pub(crate) fn start(
+        store: &Store,
+        node: &Node,
+        images: Images,
+        builder: Builder,
+        router_port: u16,
+    ) -> Self {
         let controllers = Self {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -110,7 +117,7 @@ impl Controllers {
             tasks: controllers.tasks.clone(),
             stopping: controllers.stopping.clone(),
         };
-        let all: [Arc<dyn Controller>; 23] = [
+        let all: [Arc<dyn Controller>; 24] = [
             Arc::new(replicas::ReplicaSets),
             Arc::new(replicas::ReplicationControllers),
             Arc::new(deployments::Deployments),
@@ -127,6 +134,7 @@ impl Controllers {
             Arc::new(endpoints::Orphans),
             Arc::new(routes::Routes),
             Arc::new(image_streams::ImageStreams::default()),
+            Arc::new(exposure::Exposure { port: router_port }),
             Arc::new(image_triggers::ImageTriggers::Deployments),
             Arc::new(image_triggers::ImageTriggers::StatefulSets),
             Arc::new(image_triggers::ImageTriggers::DaemonSets),

@@ -35,7 +35,9 @@ pub(crate) use access::{Action, Rights, Verdict};
 pub(crate) use blobs::{BlobWriter, Blobs};
 pub(crate) use digest::Digest;
 pub(crate) use manifest::{Descriptor, Manifest, OCI_CONFIG, OCI_LAYER_GZIP, OCI_MANIFEST};
-pub(crate) use objects::{HOST_NAMES, PORT, furnish, is_pod_name, is_registry_pod};
+pub(crate) use objects::{
+    HOST_NAMES, PORT, furnish, is_pod_name, is_registry_pod, is_route, route,
+};
 pub(crate) use push::{PushError, Pushed, import, keep};
 pub(crate) use tags::{StreamTag, by_tag, stream_tag};
 

@@ -65,6 +65,16 @@ pub(crate) fn furnish(store: &Store, exposed: bool) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// The Route by which it is exposed, if it is.
+pub(crate) fn route(store: &Store) -> Option<Value> {
+    store.get(&resources::routes(), Some(NAMESPACE), ROUTE)
+}
+
+/// Whether a Route is that one.
+pub(crate) fn is_route(route: &Value) -> bool {
+    object::namespace(route) == NAMESPACE && object::name(route) == ROUTE
+}
+
 /// Whether a pod is the registry's: it has no process of its own.
 pub(crate) fn is_registry_pod(pod: &Value) -> bool {
     is_pod_name(object::namespace(pod), object::name(pod))

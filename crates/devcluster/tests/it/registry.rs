@@ -456,6 +456,14 @@ async fn skopeo_copies_an_image_through_the_route() {
         );
         output.stdout
     };
+    // Streams say where they are to be had from outside.
+    let streams = ResourceId::new("image.openshift.io", "imagestreams");
+    cluster
+        .until(&streams, "openshift", "python", "told", |stream| {
+            let told = &stream["status"]["publicDockerImageRepository"];
+            *told == json!(format!("{registry}/openshift/python"))
+        })
+        .await;
     let certificates = certificates.display().to_string();
     skopeo(&[
         "copy",

@@ -195,21 +195,12 @@ fn the_only_copy_of_an_image_is_not_deleted() {
     names(&refused.stderr, said);
 
     // Where the source's registry is exposed, another project would pull it from there.
-    let status =
-        json!({"status": {"publicDockerImageRepository": "registry.example.com/shop/web"}});
-    let patch = status.to_string();
-    let exposed = [
-        "patch",
-        STREAM,
-        "web",
-        "-n",
-        "shop",
-        "--subresource=status",
-        "--type=merge",
-        "-p",
-        &patch,
-    ];
-    world.minishift.admin(&exposed, "");
+    let host = world.minishift.expose_registry();
+    until("the stream to say where it is exposed", || {
+        let stream = shop.get("imagestreams", "web")?;
+        let public = stream["status"]["publicDockerImageRepository"].as_str()?;
+        (public == format!("{host}/shop/web")).then_some(())
+    });
     let elsewhere = ["--to-namespace", "other", "--yes"];
     let refused = tool.run(&[&in_place[..], &elsewhere].concat()).ended(3);
     names(

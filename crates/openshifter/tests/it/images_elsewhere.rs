@@ -1,10 +1,17 @@
 //! Images of other registries, which nobody copies: looked up where they are, since no pod tells what it ran.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use openshifter_testing::{OCI_LAYER, RegistryServer, closed_port};
+use serde_json::json;
 
-use crate::images::names;
+use crate::images::{
+    INTERNAL, build_config, build_from_folder, deployment, names, running, stream,
+};
 use crate::images_bad::at_rest;
 use crate::support::{Tool, World, is_clean};
+
+const MIGRATE: [&str; 5] = ["migrate", "--from", "minishift", "--to", "production"];
 
 #[test]
 fn what_stays_elsewhere_is_looked_up_there() {
@@ -21,16 +28,7 @@ fn what_stays_elsewhere_is_looked_up_there() {
         at_rest("gone", &gone),
         at_rest("dark", &dark),
     ]);
-    let base = [
-        "migrate",
-        "--from",
-        "minishift",
-        "--to",
-        "production",
-        "--insecure-registry",
-        address,
-        "--dry-run",
-    ];
+    let base = [&MIGRATE[..], &["--insecure-registry", address, "--dry-run"]].concat();
     let plan = tool.run(&base).ok();
     names(&plan.stdout, &format!("image {kept}: external, sha256:"));
     let text = format!("image {gone}: external (unreachable: its registry does not have it)");
@@ -65,5 +63,43 @@ fn what_stays_elsewhere_is_looked_up_there() {
         &done.stdout,
         &format!("nobody could look whether {dark} is there"),
     );
+    is_clean(&[&shop, &there]);
+}
+
+#[test]
+fn an_image_that_stays_is_pulled_from_the_registry_that_is_exposed() {
+    let world = World::start();
+    let (shop, there) = world.pair("shop");
+    let tool = Tool::with_projects(&world, "shop", "shop");
+    let host = world.minishift.expose_registry();
+    shop.create(&[
+        stream("web"),
+        build_config(&json!({"type": "Binary", "binary": {}})),
+    ]);
+    let digest = build_from_folder(&world, &shop, "stays where it is");
+    let token = world.minishift.log_in("developer");
+    let login = STANDARD.encode(format!("developer:{token}"));
+    let auths = json!({"auths": {&host: {"auth": login}}});
+    let mut web = deployment("web", &format!("{INTERNAL}/shop/web@{digest}"));
+    web["spec"]["template"]["spec"]["imagePullSecrets"] = json!([{"name": "abroad"}]);
+    shop.create(&[
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "abroad"}, "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": auths.to_string()}}),
+        web,
+    ]);
+    running(&shop, "web");
+    let stay = [&MIGRATE[..], &["--images", "external"]].concat();
+    let done = tool.run(&[&stay[..], &["--insecure-registry", &host]].concat());
+    names(&done.ok().stdout, "its pods need a pull secret for");
+    let place = format!("{host}/shop/web@{digest}");
+    let (image, said) = running(&there, "web");
+    assert_eq!(said, "stays where it is");
+    names(&image, &place);
+    let kept = there.get("deployments", "web").expect("it is there");
+    assert_eq!(
+        kept["spec"]["template"]["spec"]["containers"][0]["image"],
+        place.as_str()
+    );
+    world.minishift.log_out(&token);
     is_clean(&[&shop, &there]);
 }
