@@ -186,7 +186,10 @@ pub(super) fn cases() -> Vec<Case> {
     }
     cases.push(case("a job's output is not lost when it is killed", &HOURLY, |image| {
         // Bash prints at once; `tr` keeps what it prints in its own buffer, unless it is told otherwise.
-        let body = "exec 2>/dev/null\nmkfifo /tmp/in\ntr a-z A-Z < /tmp/in &\nexec 3>/tmp/in\necho line >&3\nsleep 1\nkill -9 $!\nwait $!";
+        // It has done with the line when that is gone and it sleeps again.
+        let body = "exec 2>/dev/null\nmkfifo /tmp/in\nexec 3<>/tmp/in\ntr a-z A-Z <&3 &\necho line >&3\n\
+                    while read -t 0 -u 3 || [[ $(cut -d' ' -f3 /proc/$!/stat) != S ]]; do sleep 0.02; done\n\
+                    kill -9 $!\nwait $!";
         image.job("jobs/hourly/a", body);
         fs::create_dir_all(image.at("tmp")).unwrap();
     }));
