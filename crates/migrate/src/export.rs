@@ -237,7 +237,7 @@ async fn work(
     // At a target that is not known, images are named only where others take their place.
     let landing = Landing {
         records: images.records.clone(),
-        host: None,
+        ..Landing::default()
     };
     landing.set_values(&mut refactored.values, &refactored.knobs, namespace);
 

@@ -242,7 +242,7 @@ async fn work(
         .map_err(|source| MigrateError::State { source })?;
     let records = crate::images::chosen(&chart.manifest().images, &options.images)?;
     let there = target.namespace_exists(namespace).await?;
-    let landing = Landing::of(target, namespace, there, records).await?;
+    let landing = Landing::of(target, namespace, there, records, &options.images).await?;
     let mut prepared = prepare::prepare(chart, options, namespace, spool.path(), &landing).await?;
     if !jobs::can_suspend(&target.version().await?.kubernetes) {
         jobs::hold_without_suspend(&mut prepared.objects, &mut prepared.findings);
@@ -297,6 +297,7 @@ async fn work(
             there,
             options: &options.images,
             existing: options.existing,
+            objects: sent,
         },
         &landing,
         before.straight.as_ref(),

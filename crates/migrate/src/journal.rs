@@ -136,6 +136,10 @@ pub enum Event {
         /// The digest that the tag led to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<String>,
+        /// The repository, where it is one that somebody named and the target has no image streams:
+        /// `registry.example/team/web`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        named: Option<String>,
     },
     /// A build that was started for a BuildConfig has made its image.
     Built {

@@ -216,6 +216,7 @@ pub async fn resume(run: &Run, target: &Cluster, again: &ResumeOptions<'_>) -> E
     options.origin = Some(remembered.chart.clone());
     let straight = match (again.source, Ends::of(run).map_err(fail)?.source) {
         (Some(source), Some(side)) => {
+            let objects = chart.objects().map_err(|error| fail(error.into()))?;
             let goal = Goal {
                 target,
                 namespace,
@@ -223,6 +224,7 @@ pub async fn resume(run: &Run, target: &Cluster, again: &ResumeOptions<'_>) -> E
                     .map_err(|error| fail(error.into()))?,
                 options: &options.images,
                 existing: options.existing,
+                objects: &objects,
             };
             let from = (source, side.namespace.as_str());
             find_again(run, &chart, from, goal, remembered.source_images(again))

@@ -183,10 +183,25 @@ async fn work(
                 put_back(run, place, key, (before, after), report).await?;
             }
             Event::ImagePushing {
+                tag,
+                image,
+                before,
+                named: Some(named),
+                ..
+            } => match before {
+                Some(before) => report.losses.push(format!(
+                    "the tag {named}:{tag} led to {before} first, and leads to {image} now: `skopeo copy --all docker://{named}@{before} docker://{named}:{tag}` leads it back"
+                )),
+                None => report.next.push(format!(
+                    "what was pushed as {named}:{tag} stays in its registry ({image})"
+                )),
+            },
+            Event::ImagePushing {
                 stream,
                 tag,
                 image,
                 before,
+                named: None,
             } => {
                 let (cluster, namespace) = end(At::Target)?;
                 untag(

@@ -16,7 +16,8 @@ pub struct ImageOptions {
     /// What becomes of which image. By default what the target can build is built there, what is nowhere but in the
     /// source's registry is copied, and all others stay where they are.
     pub choices: Choices,
-    /// Address of the registry of this end's cluster, where it cannot be found by itself.
+    /// Address of the registry of this end's cluster, where it cannot be found by itself. Of a target without image
+    /// streams: the registry that copied images are pushed to, and the path there (`registry.example/team`).
     pub registry: Option<String>,
     /// Registries (`host` or `host:port`) that may speak plain http, or show any certificate.
     pub insecure: BTreeSet<String>,
@@ -92,6 +93,20 @@ impl ImageOptions {
     ) -> Result<Registry, ImagesError> {
         self.other_registry_tuned(host, repository, objects, RegistryTuning::default())
             .await
+    }
+
+    /// Connects to a registry that was named for this end: the token given for it is before all other credentials.
+    pub(super) async fn named_registry(
+        &self,
+        host: &str,
+        repository: &str,
+        objects: &[Object],
+    ) -> Result<Registry, ImagesError> {
+        let Some(token) = &self.token else {
+            return self.other_registry(host, repository, objects).await;
+        };
+        let endpoint = RegistryEndpoint::parse(host, self.trust(host))?;
+        Registry::connect(&endpoint, RegistryCredentials::openshift("", token.clone())).await
     }
 
     /// [`ImageOptions::other_registry`] with other limits.

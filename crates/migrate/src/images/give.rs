@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use openshifter_chart::{Chart, ImageRecord, ImageTag};
 use openshifter_cluster::Cluster;
-use openshifter_images::{ClusterRegistry, CopyOptions, Layout, Platforms, Survey, copy};
+use openshifter_images::{
+    ClusterRegistry, CopyOptions, Layout, Platforms, Repository, Survey, copy,
+};
 use openshifter_objects::{GroupKind, Object, ObjectKey, counted};
 
 use super::meter::Meter;
-use super::{ImageOptions, Landing, Straight, elsewhere};
+use super::{ImageOptions, Landing, NamedPlace, Straight, elsewhere};
 use crate::import::Existing;
 use crate::journal::Event;
 use crate::report::{ImageAction, ImageEntry, Report};
@@ -25,8 +27,16 @@ pub(crate) struct Giving {
     gifts: Vec<Gift>,
     /// The project that the chart comes from.
     from: String,
-    /// Open for as long as images are written; `None` when there is nothing to write.
-    registry: Option<ClusterRegistry>,
+    /// `None` when there is nothing to write.
+    open: Option<Open>,
+}
+
+/// Where images are written to, open for as long as they are.
+pub(super) struct Open {
+    /// By the name of the ImageStream, or the last part of their own.
+    repositories: BTreeMap<String, Repository>,
+    named: Option<NamedPlace>,
+    _way: Option<ClusterRegistry>,
 }
 
 pub(super) struct Gift {
@@ -36,6 +46,8 @@ pub(super) struct Gift {
     tags: Vec<(ImageTag, Option<String>)>,
     /// Tags there lead elsewhere and are to stay as they are.
     skipped: bool,
+    /// Where the image goes, if that is no image stream.
+    named: Option<String>,
 }
 
 pub(crate) fn streams() -> GroupKind {
@@ -51,6 +63,8 @@ pub(crate) struct Goal<'a> {
     pub(crate) there: bool,
     pub(crate) options: &'a ImageOptions,
     pub(crate) existing: Existing,
+    /// The application's objects, of which some may be pull secrets.
+    pub(crate) objects: &'a [Object],
 }
 
 /// Looks whether the images that are to be copied can be given to the target. Changes nothing.
@@ -70,7 +84,7 @@ pub(crate) async fn look(
         records: landing.records.clone(),
         gifts: Vec::new(),
         from: chart.manifest().chart.source_namespace.clone(),
-        registry: None,
+        open: None,
     };
     let copied = landing.records.iter().filter(|one| one.decision == "copy");
     let (had, others): (Vec<_>, Vec<_>) = copied.partition(|record| {
@@ -111,7 +125,7 @@ pub(crate) async fn look(
         surveys.push((record, survey));
     }
     giving.gifts = goal.gifts(surveys, false).await?;
-    giving.registry = goal.registry(&giving.gifts).await?;
+    giving.open = goal.open(&giving.gifts).await?;
     Ok(giving)
 }
 
@@ -128,50 +142,65 @@ impl Goal<'_> {
             there,
             options,
             existing,
+            ..
         } = *self;
-        if target.discovery().await?.find(&streams()).is_none() {
+        let named = self.named().await?;
+        if named.is_none() && target.discovery().await?.find(&streams()).is_none() {
             return Err(MigrateError::NotPossible(format!(
-                "{} would be copied, and {} has no image streams to put them into; map them to images that it can pull: `--images 'map OLD=NEW'`",
+                "{} would be copied, and {} has no image streams to put them into; name a registry that its nodes pull from (`--to-registry HOST/PATH`), or map them to images that it can pull (`--images 'map OLD=NEW'`)",
                 counted(surveys.len(), "image"),
                 target.name()
             )));
         }
         // Whose token it is, the registry says.
-        if there && options.token.is_none() && !may_push(target, namespace).await {
+        if named.is_none() && there && options.token.is_none() && !may_push(target, namespace).await
+        {
             return Err(MigrateError::NotPossible(format!(
                 "this user may not push images into {namespace} of {}: ask for the role `edit` or `system:image-builder` there, or decide otherwise about the images with `--images`",
                 target.name()
             )));
         }
-        let mut live: BTreeMap<&str, Option<Object>> = BTreeMap::new();
+        let mut live: BTreeMap<ImageTag, String> = BTreeMap::new();
         for tag in surveys.iter().flat_map(|(record, _)| &record.tags) {
-            if there && !goes && !live.contains_key(tag.stream.as_str()) {
-                let found = target.get(&streams(), Some(namespace), &tag.stream).await?;
-                live.insert(&tag.stream, found);
+            if let Some(named) = &named {
+                let digest = named.digest_of(tag, options, self.objects).await?;
+                live.extend(digest.map(|digest| (tag.clone(), digest.to_string())));
+            } else if there && !goes {
+                let image = self.leads(tag).await?;
+                live.extend(image.map(|image| (tag.clone(), image)));
             }
         }
         let mut gifts = Vec::new();
         for (record, survey) in surveys {
             let digest = survey.digest().to_string();
-            let now = |tag: &ImageTag| {
-                let stream = live.get(tag.stream.as_str())?.as_ref()?;
-                image_of(stream, &tag.tag).map(str::to_owned)
-            };
+            let now = |tag: &ImageTag| live.get(tag).cloned();
             let other = record
                 .tags
                 .iter()
                 .find(|tag| now(tag).is_some_and(|image| image != digest));
-            if let (Some(tag), Existing::Fail) = (other, existing) {
-                return Err(MigrateError::Exists {
-                    count: 1,
-                    first: ObjectKey {
-                        kind: streams(),
-                        name: tag.stream.clone(),
-                    },
-                    field: format!("tag {}", tag.tag),
-                    namespace: namespace.to_owned(),
-                });
+            match (other, &named, existing) {
+                (Some(tag), Some(named), Existing::Fail) => {
+                    return Err(MigrateError::NotPossible(format!(
+                        "{}:{} is another image than {}: `--existing apply` leads the tag to this one, `--existing skip` leaves it as it is",
+                        named.image(&tag.stream),
+                        tag.tag,
+                        record.name
+                    )));
+                }
+                (Some(tag), None, Existing::Fail) => {
+                    return Err(MigrateError::Exists {
+                        count: 1,
+                        first: ObjectKey {
+                            kind: streams(),
+                            name: tag.stream.clone(),
+                        },
+                        field: format!("tag {}", tag.tag),
+                        namespace: namespace.to_owned(),
+                    });
+                }
+                _ => {}
             }
+            let first = record.tags.first();
             gifts.push(Gift {
                 tags: record
                     .tags
@@ -180,6 +209,9 @@ impl Goal<'_> {
                     .filter(|(_, now)| now.as_deref() != Some(&digest))
                     .collect(),
                 skipped: other.is_some() && existing == Existing::Skip,
+                named: named
+                    .as_ref()
+                    .and_then(|named| Some(named.image(&first?.stream))),
                 record: record.clone(),
                 survey,
             });
@@ -187,20 +219,43 @@ impl Goal<'_> {
         Ok(gifts)
     }
 
-    /// The registry of the target, where something is to be pushed.
-    pub(super) async fn registry(
-        &self,
-        gifts: &[Gift],
-    ) -> Result<Option<ClusterRegistry>, MigrateError> {
-        if !gifts.iter().any(Gift::is_pushed) {
+    /// The place that was named for the images of a target without image streams.
+    async fn named(&self) -> Result<Option<NamedPlace>, MigrateError> {
+        NamedPlace::of(self.target, self.namespace, self.options).await
+    }
+
+    /// The way to the target's registry, where something is to be pushed.
+    pub(super) async fn open(&self, gifts: &[Gift]) -> Result<Option<Open>, MigrateError> {
+        let pushed: Vec<&Gift> = gifts.iter().filter(|gift| gift.is_pushed()).collect();
+        if pushed.is_empty() {
             return Ok(None);
         }
-        let readable = self.there.then_some(self.namespace);
-        let registry = self
-            .options
-            .cluster_registry(self.target, readable, Vec::new())
-            .await?;
-        Ok(Some(registry))
+        let mut open = Open {
+            repositories: BTreeMap::new(),
+            named: self.named().await?,
+            _way: None,
+        };
+        if open.named.is_none() {
+            let readable = self.there.then_some(self.namespace);
+            let options = self.options;
+            let way = options.cluster_registry(self.target, readable, Vec::new());
+            open._way = Some(way.await?);
+        }
+        for (tag, _) in pushed.iter().flat_map(|gift| &gift.tags) {
+            let repository = match (&open.named, &open._way) {
+                (Some(named), _) => {
+                    let (options, objects) = (self.options, self.objects);
+                    named.repository(&tag.stream, options, objects).await?
+                }
+                (None, Some(way)) => {
+                    let name = format!("{}/{}", self.namespace, tag.stream);
+                    way.registry().repository(&name)?
+                }
+                (None, None) => continue,
+            };
+            open.repositories.insert(tag.stream.clone(), repository);
+        }
+        Ok(Some(open))
     }
 
     /// Those of the images whose tags at the target do not lead to these very images already.
@@ -211,27 +266,37 @@ impl Goal<'_> {
         &self,
         records: Vec<&'r ImageRecord>,
     ) -> Result<Vec<&'r ImageRecord>, MigrateError> {
+        let named = self.named().await?;
         let mut missing = Vec::new();
         for record in records {
-            let mut known = self.there && record.digest.is_some() && !record.tags.is_empty();
+            let mut known = record.digest.is_some()
+                && !record.tags.is_empty()
+                && (self.there || named.is_some());
             for tag in &record.tags {
-                known = known && {
-                    let live = self
-                        .target
-                        .get(&streams(), Some(self.namespace), &tag.stream)
-                        .await;
-                    let live = match live {
-                        Err(error) if error.is_unknown_kind() => None,
-                        other => other?,
+                known = known
+                    && match &named {
+                        Some(named) => {
+                            let there = named.digest_of(tag, self.options, self.objects).await?;
+                            there.map(|digest| digest.to_string()) == record.digest
+                        }
+                        None => self.leads(tag).await? == record.digest,
                     };
-                    live.is_some_and(|live| image_of(&live, &tag.tag) == record.digest.as_deref())
-                };
             }
             if !known {
                 missing.push(record);
             }
         }
         Ok(missing)
+    }
+
+    /// The digest that a tag of an image stream leads to.
+    async fn leads(&self, tag: &ImageTag) -> Result<Option<String>, MigrateError> {
+        let (target, place) = (self.target, Some(self.namespace));
+        let live = match target.get(&streams(), place, &tag.stream).await {
+            Err(error) if error.is_unknown_kind() => None,
+            other => other?,
+        };
+        Ok(live.and_then(|live| image_of(&live, &tag.tag).map(str::to_owned)))
     }
 }
 
@@ -314,7 +379,7 @@ impl Giving {
         report: &mut Report,
     ) -> Result<(), MigrateError> {
         let pushed: Vec<&Gift> = self.gifts.iter().filter(|gift| gift.is_pushed()).collect();
-        if let (Some(registry), false) = (&self.registry, pushed.is_empty()) {
+        if let Some(open) = &self.open {
             run.progress
                 .stage(&format!("copying {}", counted(pushed.len(), "image")));
             let options = CopyOptions::default();
@@ -328,12 +393,16 @@ impl Giving {
                         tag: tag.tag.clone(),
                         image: gift.survey.digest().to_string(),
                         before: before.clone(),
+                        named: open.named.as_ref().map(|named| named.image(&tag.stream)),
                     })?;
-                    let repository = registry
-                        .registry()
-                        .repository(&format!("{namespace}/{}", tag.stream))?;
-                    copy(&gift.survey, &repository, Some(&tag.tag), &options).await?;
-                    gift.tagged(target, namespace, tag).await?;
+                    let Some(repository) = open.repositories.get(&tag.stream) else {
+                        continue;
+                    };
+                    copy(&gift.survey, repository, Some(&tag.tag), &options).await?;
+                    match &open.named {
+                        Some(_) => gift.is_at(repository, &tag.tag).await?,
+                        None => gift.tagged(target, namespace, tag).await?,
+                    }
                 }
                 run.progress.count(index + 1, pushed.len());
             }
@@ -429,12 +498,30 @@ impl Gift {
             (false, false) => ImageAction::Unchanged,
             (false, true) => ImageAction::Pushed,
         };
-        let straight = self.record.straight_from.is_some() && action == ImageAction::Pushed;
+        let straight = (self.record.straight_from.is_some() && action == ImageAction::Pushed)
+            .then_some("straight from the source's registry");
+        let to = self.named.as_ref().map(|named| format!("to {named}"));
+        let words: Vec<&str> = to.as_deref().into_iter().chain(straight).collect();
         ImageEntry {
             bytes: self.survey.size(),
-            detail: straight.then(|| "straight from the source's registry".to_owned()),
+            detail: (!words.is_empty()).then(|| words.join(" ")),
             ..ImageEntry::of(&self.record, action)
         }
+    }
+
+    /// Looks whether a tag of a registry leads to the image: nothing else of the target tells it.
+    async fn is_at(&self, repository: &Repository, tag: &str) -> Result<(), MigrateError> {
+        let digest = self.survey.digest();
+        let now = repository.digest_of(tag).await?;
+        if now == Some(digest) {
+            return Ok(());
+        }
+        let now = now.map_or_else(|| "nothing".to_owned(), |now| now.to_string());
+        Err(MigrateError::NotPossible(format!(
+            "{}/{}:{tag} leads to {now} right after {digest} was pushed there",
+            repository.registry().name(),
+            repository.name()
+        )))
     }
 
     async fn tagged(

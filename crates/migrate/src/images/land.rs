@@ -3,9 +3,11 @@
 use openshifter_chart::{ImagePlace, ImageRecord};
 use openshifter_cluster::Cluster;
 use openshifter_objects::{GroupKind, Knob, KnobSource, Object, inline_images, set_inline_image};
-use openshifter_refactor::{Finding, retarget_image};
+use openshifter_refactor::{Finding, Severity, retarget_image};
 use serde_json::Value;
 
+use super::place::is_ours;
+use super::{ImageOptions, NamedPlace};
 use crate::MigrateError;
 
 /// The images of an import, and what the target calls its own registry.
@@ -14,6 +16,8 @@ pub(crate) struct Landing {
     pub(crate) records: Vec<ImageRecord>,
     /// `image-registry.openshift-image-registry.svc:5000`; `None` where there is none.
     pub(crate) host: Option<String>,
+    /// Where copied images go instead, if the target has no image streams.
+    pub(crate) named: Option<NamedPlace>,
 }
 
 impl Landing {
@@ -26,8 +30,10 @@ impl Landing {
         namespace: &str,
         there: bool,
         records: Vec<ImageRecord>,
+        options: &ImageOptions,
     ) -> Result<Self, MigrateError> {
         Ok(Self {
+            named: NamedPlace::of(target, namespace, options).await?,
             host: registry_host(target, namespace, there).await?,
             records,
         })
@@ -87,6 +93,28 @@ impl Landing {
         }
     }
 
+    /// Takes the image streams out for a target that has none, where images go to a named place instead. Those that are the
+    /// application's own are told.
+    pub(crate) fn without_streams(&self, objects: &mut Vec<Object>) -> Vec<Finding> {
+        let Some(named) = &self.named else {
+            return Vec::new();
+        };
+        let streams =
+            objects.extract_if(.., |object| object.is("image.openshift.io", "ImageStream"));
+        streams
+            .filter(|stream| !is_ours(stream))
+            .map(|stream| Finding {
+                severity: Severity::Warning,
+                object: stream.key(),
+                rule: "image-stream".to_owned(),
+                message: format!(
+                    "the target has none: images that are copied are in {}, and what follows a tag does not follow it there",
+                    named.image(stream.name())
+                ),
+            })
+            .collect()
+    }
+
     /// Each place that names an image which is elsewhere at the target, with its reference there.
     fn references(&self, namespace: &str) -> Vec<(&ImagePlace, String)> {
         self.records
@@ -106,16 +134,18 @@ impl Landing {
         if record.to.is_some() {
             return record.to.clone();
         }
-        let host = self.host.as_ref()?;
         let tag = record.tags.first()?;
+        let image = match (&self.named, &self.host) {
+            (Some(named), _) => named.image(&tag.stream),
+            (None, Some(host)) => format!("{host}/{namespace}/{}", tag.stream),
+            (None, None) => return None,
+        };
         match record.decision.as_str() {
-            "copy" if record.comes_along() => Some(format!(
-                "{host}/{namespace}/{}@{}",
-                tag.stream,
-                record.digest.as_deref()?
-            )),
+            "copy" if record.comes_along() => {
+                Some(format!("{image}@{}", record.digest.as_deref()?))
+            }
             // Its digest is not known before it is built.
-            "rebuild" => Some(format!("{host}/{namespace}/{tag}")),
+            "rebuild" => Some(format!("{image}:{}", tag.tag)),
             _ => None,
         }
     }
@@ -273,6 +303,7 @@ mod tests {
         let landing = Landing {
             records: vec![record("copy", 2), record("map", 3)],
             host: Some("registry.svc:5000".to_owned()),
+            named: None,
         };
         landing.retarget_dockerfiles(&mut objects, "shop", "live");
         landing.set_objects(&mut objects, &[], "live");

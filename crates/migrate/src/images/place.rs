@@ -170,6 +170,11 @@ impl<'a> Places<'a> {
     }
 }
 
+/// Whether an ImageStream was made here for images to be put into.
+pub(super) fn is_ours(stream: &Object) -> bool {
+    stream.annotation(COPIED_FROM).is_some()
+}
+
 /// An ImageStream that the application does not have.
 ///
 /// # Errors

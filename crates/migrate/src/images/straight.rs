@@ -29,13 +29,14 @@ pub(crate) struct Onward<'a> {
 
 impl Onward<'_> {
     /// Looks whether the target takes the images that were found at the source, before anything else is read there.
-    /// Changes nothing.
+    /// `objects` have pull secrets. Changes nothing.
     ///
     /// # Errors
     /// When its registry cannot be reached, this user may not push, or a tag may not be changed.
     pub(super) async fn check(
         &self,
         run: &Run,
+        objects: &[Object],
         records: &[ImageRecord],
         found: &Straight,
     ) -> Result<(), MigrateError> {
@@ -53,9 +54,10 @@ impl Onward<'_> {
             there: self.target.namespace_exists(self.namespace).await?,
             options: self.options,
             existing: self.existing,
+            objects,
         };
         let gifts = goal.gifts(surveys, self.replaces).await?;
-        goal.registry(&gifts).await?;
+        goal.open(&gifts).await?;
         Ok(())
     }
 }

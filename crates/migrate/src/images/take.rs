@@ -170,7 +170,9 @@ pub(crate) async fn look(
         straight,
     };
     if let Some(onward) = role.onward {
-        onward.check(run, &images.records, &images.found).await?;
+        onward
+            .check(run, objects, &images.records, &images.found)
+            .await?;
     }
     Ok(images)
 }

@@ -330,6 +330,7 @@ fn tagged(
         tag: tag.tag.clone(),
         image: digest.to_owned(),
         before: standing.before(tag).map(str::to_owned),
+        named: None,
     })?;
     Ok(())
 }

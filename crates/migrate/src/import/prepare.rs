@@ -60,6 +60,9 @@ pub(crate) async fn prepare(
         landing.retarget_dockerfiles(&mut objects, &source.namespace, namespace);
     }
     landing.set_objects(&mut objects, &knobs, namespace);
+    refactored
+        .findings
+        .extend(landing.without_streams(&mut objects));
     let manifest = chart.manifest();
     let mut losses: Vec<String> = manifest
         .losses

@@ -21,7 +21,8 @@ pub(crate) use steps::{
     At, Build, Cp, Exec, Expose, Logs, PortForward, Rsh, Scale, SetVolume, StartBuild, VolumeKind,
 };
 pub(crate) use transfer::{
-    Allow, FromRegistries, Helper, Images, Only, Reading, ToRegistry, Writing, in_volumes,
+    Allow, FromRegistries, Helper, Images, Only, OtherRegistries, Reading, ToRegistry, Writing,
+    in_volumes,
 };
 
 /// The name under which the embedded cluster's pods call this program.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use openshifter_migrate::Policy;
 
-use crate::cli::{From, Helper, Images, Names, Only, Reading, To, Writing};
+use crate::cli::{From, Helper, Images, Names, Only, OtherRegistries, Reading, To, Writing};
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
@@ -49,6 +49,8 @@ pub(crate) struct Import {
     pub(crate) skip_volume: Vec<String>,
     #[command(flatten)]
     pub(crate) images: Images,
+    #[command(flatten)]
+    pub(crate) registries: OtherRegistries,
     #[command(flatten)]
     pub(crate) helper: Helper,
     /// Only say what would be done

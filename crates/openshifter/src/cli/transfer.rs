@@ -57,6 +57,13 @@ pub(crate) struct FromRegistries {
     /// [env: OPENSHIFTER_FROM_REGISTRY_TOKEN; default: the cluster's own]
     #[arg(long, value_name = "FILE")]
     from_registry_token_file: Option<PathBuf>,
+    #[command(flatten)]
+    others: OtherRegistries,
+}
+
+/// Who we are to registries outside of the clusters.
+#[derive(Debug, Args)]
+pub(crate) struct OtherRegistries {
     /// File with credentials for registries outside of the cluster, in the form of Docker's config.json
     /// [default: the project's pull secrets]
     #[arg(long, value_name = "FILE")]
@@ -72,6 +79,13 @@ impl FromRegistries {
         )
     }
 
+    /// Credentials for other registries.
+    pub(crate) fn auth_file(&self) -> Result<Option<SecretString>> {
+        self.others.auth_file()
+    }
+}
+
+impl OtherRegistries {
     /// Credentials for other registries.
     pub(crate) fn auth_file(&self) -> Result<Option<SecretString>> {
         let path = self.registry_auth_file.as_ref();
@@ -157,8 +171,9 @@ pub(crate) struct Writing {
     /// Allow what reaches beyond the project
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) allow: Vec<Allow>,
-    /// Address of the image registry of the target's cluster, where it cannot be found by itself
-    #[arg(long, value_name = "HOST")]
+    /// Address of the image registry of the target's cluster, where it cannot be found by itself; where the target is no
+    /// OpenShift, the registry that copied images are pushed to, and the path there [default path: the project]
+    #[arg(long, value_name = "HOST[/PATH]")]
     pub(crate) to_registry: Option<String>,
     #[command(flatten)]
     pub(crate) to_registry_as: ToRegistry,

@@ -11,12 +11,13 @@ use crate::exit::Exit;
 use crate::printer::Printer;
 
 pub(crate) async fn run(args: Import, printer: Printer) -> Result<Exit> {
-    let options = ImportOptions {
+    let mut options = ImportOptions {
         origin: Some(std::path::absolute(&args.chart).context("finding the chart")?),
         dry_run: args.dry_run,
         skip_volumes: args.skip_volume.iter().cloned().collect(),
         ..args.writing.options(&args.helper, &args.images, false)?
     };
+    options.images.auth_file = args.registries.auth_file()?;
     let session = Session::new(printer);
     // A bad chart is found before anybody logs in.
     let spool = state()?

@@ -43,12 +43,15 @@ async fn migrated(
         (None, Some(named)) => named.clone(),
         (None, None) => from.clone(),
     };
+    let export = args
+        .reading
+        .options(args.quiesce, &args.helper, &args.images)?;
+    let mut import = args.writing.options(&args.helper, &args.images, true)?;
+    import.images.auth_file.clone_from(&export.images.auth_file);
     let options = MigrateOptions {
         policy: args.policy,
-        export: args
-            .reading
-            .options(args.quiesce, &args.helper, &args.images)?,
-        import: args.writing.options(&args.helper, &args.images, true)?,
+        export,
+        import,
         with_data: args.with_data,
         keep_chart: args.keep_chart.clone(),
     };

@@ -8,6 +8,8 @@
 //! | `OPENSHIFTER_TEST_NOTAR_IMAGE` | an image whose command runs for ever, without `tar`; `localhost/notar:1` |
 //! | `OPENSHIFTER_TEST_TOOLS` | the folder of `kubectl` and `helm`; `target/test-tools` |
 //!
+//! One test has registries on loopback (`docker-registry`), from which the nodes pull: they have to run on this machine.
+//!
 //! Each test makes namespaces of its own and removes them. Where the default storage class has no provisioner the
 //! suite makes fresh hostPath volumes beside the cluster's own ones. What an earlier run left is removed at the start,
 //! so two runs of the suite cannot share a cluster. `OPENSHIFTER_TEST_KEEP` leaves everything in place, to be looked at.
@@ -25,6 +27,7 @@ mod first_consumer;
 mod full;
 mod gnu_tar;
 mod helm;
+mod images;
 mod in_cluster;
 mod policies;
 mod quiesce;

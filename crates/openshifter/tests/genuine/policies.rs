@@ -23,7 +23,7 @@ fn application(space: &Space, colour: &str) -> Vec<String> {
     describe(space, "deploy/web")
 }
 
-fn migrate(source: &Space, target: &Space, policy: &str) -> Vec<String> {
+pub(crate) fn migrate(source: &Space, target: &Space, policy: &str) -> Vec<String> {
     [
         "migrate",
         "--from",

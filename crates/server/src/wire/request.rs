@@ -126,7 +126,8 @@ pub struct MigrationRequest {
         skip_serializing_if = "Option::is_none"
     )]
     pub target_registry_token: Option<SecretString>,
-    /// Address of the image registry of the target's cluster, where it cannot be found by itself.
+    /// Address of the image registry of the target's cluster, where it cannot be found by itself; of a target that is no
+    /// OpenShift, the registry that copied images are pushed to, and the path there (`registry.example/team`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_registry: Option<String>,
     /// Credentials for registries outside of the clusters, in the form of Docker's `config.json`; what the project's pull
