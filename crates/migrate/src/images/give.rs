@@ -12,6 +12,7 @@ use openshifter_images::{
 use openshifter_objects::{GroupKind, Object, ObjectKey, counted};
 
 use super::meter::Meter;
+use super::named::no_place;
 use super::{ImageOptions, Landing, NamedPlace, Straight, elsewhere};
 use crate::import::Existing;
 use crate::journal::Event;
@@ -147,9 +148,9 @@ impl Goal<'_> {
         let named = self.named().await?;
         if named.is_none() && target.discovery().await?.find(&streams()).is_none() {
             return Err(MigrateError::NotPossible(format!(
-                "{} would be copied, and {} has no image streams to put them into; name a registry that its nodes pull from (`--to-registry HOST/PATH`), or map them to images that it can pull (`--images 'map OLD=NEW'`)",
+                "{} would be copied, and {}",
                 counted(surveys.len(), "image"),
-                target.name()
+                no_place(target)
             )));
         }
         // Whose token it is, the registry says.

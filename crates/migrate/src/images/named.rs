@@ -80,6 +80,14 @@ impl NamedPlace {
     }
 }
 
+/// What is to be done where a target has no place for images.
+pub(super) fn no_place(target: &Cluster) -> String {
+    format!(
+        "{} has no image streams to put images into; name a registry that its nodes pull from (`--to-registry HOST/PATH`), or map them to images that it can pull (`--images 'map OLD=NEW'`)",
+        target.name()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

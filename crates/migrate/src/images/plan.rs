@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use super::doors::survey_all;
 use super::manual::held_back;
-use super::{ImageOptions, elsewhere};
+use super::named::no_place;
+use super::{ImageOptions, NamedPlace, elsewhere, streams};
 use crate::MigrateError;
 
 /// What becomes of the source's own images when a run has come through.
@@ -58,6 +59,25 @@ impl PlannedImages {
             }
         }
         Ok(planned)
+    }
+
+    /// Says of each image that is to be copied if the target has no place for it.
+    ///
+    /// # Errors
+    /// When the target cannot be asked, or what was named as the place is none.
+    pub(crate) async fn need_place(
+        &mut self,
+        target: &Cluster,
+        namespace: &str,
+        options: &ImageOptions,
+    ) -> Result<(), MigrateError> {
+        let named = NamedPlace::of(target, namespace, options).await?;
+        if named.is_none() && target.discovery().await?.find(&streams()).is_none() {
+            for one in self.0.iter_mut().filter(|one| one.is_taken()) {
+                one.problem.get_or_insert_with(|| no_place(target));
+            }
+        }
+        Ok(())
     }
 
     /// Decides what becomes of each image. Asks no registry.

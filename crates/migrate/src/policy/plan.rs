@@ -127,7 +127,11 @@ pub async fn plan_policy(
                 (Policy::Move, false) => Afterwards::Go,
                 _ => Afterwards::Stay,
             };
-            PlannedImages::look(source, source_namespace, &objects, images, afterwards).await?
+            let mut planned =
+                PlannedImages::look(source, source_namespace, &objects, images, afterwards).await?;
+            let there = &options.import.images;
+            planned.need_place(target, target_namespace, there).await?;
+            planned
         }
         // The export says so, with a report.
         Err(error) => {

@@ -99,12 +99,15 @@ fn images_go_into_a_registry_that_is_named_and_pods_pull_them_from_there() {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         tool.run(&args)
     };
-    copies(&[]).ended(3).says("--to-registry HOST/PATH");
+    let no_place = [
+        (&[][..], "--to-registry HOST/PATH"),
+        (&["--to-registry", "moved"], "HOST[:PORT][/PATH]"),
+    ];
+    for (more, said) in no_place {
+        copies(&[more, &["--dry-run"]].concat()).ended(3).says(said);
+        copies(more).ended(3).says(said);
+    }
     assert!(!target.exists());
-    copies(&["--to-registry", "moved"])
-        .ended(3)
-        .says("HOST[:PORT][/PATH]");
-
     let to_place = ["--to-registry", place.as_str()];
     let report = copies(&[&to_place[..], &["--output", "json"]].concat())
         .ok()
