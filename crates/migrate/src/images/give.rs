@@ -40,6 +40,14 @@ pub(super) struct Open {
     _way: Option<ClusterRegistry>,
 }
 
+impl Open {
+    fn repository(&self, tag: &ImageTag) -> Result<&Repository, MigrateError> {
+        let found = self.repositories.get(&tag.stream);
+        found
+            .ok_or_else(|| MigrateError::NotPossible(format!("nobody has opened the way to {tag}")))
+    }
+}
+
 pub(super) struct Gift {
     record: ImageRecord,
     survey: Survey,
@@ -396,9 +404,7 @@ impl Giving {
                         before: before.clone(),
                         named: open.named.as_ref().map(|named| named.image(&tag.stream)),
                     })?;
-                    let Some(repository) = open.repositories.get(&tag.stream) else {
-                        continue;
-                    };
+                    let repository = open.repository(tag)?;
                     copy(&gift.survey, repository, Some(&tag.tag), &options).await?;
                     match &open.named {
                         Some(_) => gift.is_at(repository, &tag.tag).await?,
@@ -501,7 +507,12 @@ impl Gift {
         };
         let straight = (self.record.straight_from.is_some() && action == ImageAction::Pushed)
             .then_some("straight from the source's registry");
-        let to = self.named.as_ref().map(|named| format!("to {named}"));
+        let word = if action == ImageAction::Pushed {
+            "to"
+        } else {
+            "at"
+        };
+        let to = self.named.as_ref().map(|named| format!("{word} {named}"));
         let words: Vec<&str> = to.as_deref().into_iter().chain(straight).collect();
         ImageEntry {
             bytes: self.survey.size(),
