@@ -254,6 +254,11 @@ pub(crate) fn run(
         if let Some(ended) = done
             && left.is_empty()
         {
+            if timed_out {
+                // Whoever ended after the children were waited for is none of `left`, but has its number until it is waited for,
+                // so that what runs next would find it.
+                reap()?;
+            }
             return match stopped {
                 Some(signal) => Err(Error::Stopped(signal)),
                 None if timed_out => Ok(Ended {
