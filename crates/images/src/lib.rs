@@ -45,7 +45,9 @@ pub use access::{ClusterRegistry, RegistryAccess};
 pub use choices::{Choices, Decision};
 pub use digest::{BadDigest, Digest};
 pub use error::ImagesError;
-pub use inventory::{BuildSource, Image, Inventory, Origin, StreamTag, Use, UseKind};
+pub use inventory::{
+    BuildSource, Image, Inventory, Origin, StreamTag, Use, UseKind, images_of_pod,
+};
 pub use layout::{Layout, LayoutImage};
 pub use manifest::{Descriptor, Platform, Platforms};
 pub use plan::{ImagePlan, PlannedImage};

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::{Digest, ImageReference, InternalRegistries, Wanted};
 use builds::Builds;
+pub use streams::images_of_pod;
 use streams::{Found, Streams};
 use uses::{From, written};
 

@@ -366,26 +366,34 @@ impl<'a> Streams<'a> {
 /// What pods were seen to run, by the reference in their spec.
 fn running(objects: &[Object]) -> BTreeMap<String, BTreeSet<Digest>> {
     let mut running: BTreeMap<String, BTreeSet<Digest>> = BTreeMap::new();
-    for pod in objects.iter().filter(|object| object.is("", "Pod")) {
-        for (kind, statuses) in [
-            ("containers", "containerStatuses"),
-            ("initContainers", "initContainerStatuses"),
-        ] {
-            for (_, container) in places(pod.value(), &format!("/spec/{kind}/*")) {
-                let id = places(pod.value(), &format!("/status/{statuses}/*"))
-                    .into_iter()
-                    .map(|(_, status)| status)
-                    .find(|status| status["name"] == container["name"])
-                    .and_then(|status| status["imageID"].as_str())
-                    .and_then(|id| id.rsplit_once('@')?.1.parse::<Digest>().ok());
-                let reference = container["image"]
-                    .as_str()
-                    .and_then(|text| text.parse::<ImageReference>().ok());
-                if let (Some(id), Some(reference)) = (id, reference) {
-                    running.entry(reference.to_string()).or_default().insert(id);
-                }
-            }
-        }
+    let pods = objects.iter().filter(|object| object.is("", "Pod"));
+    for (reference, id) in pods.flat_map(images_of_pod) {
+        running.entry(reference.to_string()).or_default().insert(id);
     }
     running
+}
+
+/// The images of a pod's containers, those that initialize it included: as its `spec` names each, with the digest that its
+/// `status` tells, where a node has told one.
+pub fn images_of_pod(pod: &Object) -> Vec<(ImageReference, Digest)> {
+    let lists = [
+        ("containers", "containerStatuses"),
+        ("initContainers", "initContainerStatuses"),
+    ];
+    let mut images = Vec::new();
+    for (containers, statuses) in lists {
+        let statuses = places(pod.value(), &format!("/status/{statuses}/*"));
+        for (_, container) in places(pod.value(), &format!("/spec/{containers}/*")) {
+            let id = statuses
+                .iter()
+                .find(|(_, status)| status["name"] == container["name"])
+                .and_then(|(_, status)| status["imageID"].as_str())
+                .and_then(|id| id.rsplit_once('@')?.1.parse::<Digest>().ok());
+            let reference = container["image"]
+                .as_str()
+                .and_then(|text| text.parse::<ImageReference>().ok());
+            images.extend(reference.zip(id));
+        }
+    }
+    images
 }

@@ -234,6 +234,35 @@ fn external_images_get_their_digest_from_pods() {
 }
 
 #[test]
+fn a_pod_has_the_images_of_its_init_containers_too() {
+    let status = |name: &str, of: &str| json!({"name": name, "imageID": format!("quay.io/a/b@{}", digest(of))});
+    let pod = object(
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"},
+        "spec": {
+            "initContainers": [{"name": "prepare", "image": "quay.io/a/tools:1"}],
+            "containers": [{"name": "web", "image": "quay.io/a/b:1"}, {"name": "waits", "image": "quay.io/a/c:1"}],
+        },
+        "status": {
+            "initContainerStatuses": [status("prepare", "tools")],
+            "containerStatuses": [{"name": "waits", "imageID": ""}, status("web", "b")],
+        }}),
+    );
+    let images: Vec<(String, Digest)> = super::images_of_pod(&pod)
+        .into_iter()
+        .map(|(image, digest)| (image.to_string(), digest))
+        .collect();
+    let of = |text: &str| Digest::of(text.as_bytes());
+    let expected = [
+        ("quay.io/a/b:1", of("b")),
+        ("quay.io/a/tools:1", of("tools")),
+    ];
+    assert_eq!(
+        images,
+        expected.map(|(image, digest)| (image.to_owned(), digest))
+    );
+}
+
+#[test]
 fn imported_tags_lead_outside_and_missing_ones_are_named() {
     let imported = object(
         json!({"apiVersion": "image.openshift.io/v1", "kind": "ImageStream", "metadata": {"name": "tools"},

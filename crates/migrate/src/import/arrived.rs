@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use openshifter_chart::{ImageRecord, ImageTag};
 use openshifter_cluster::Cluster;
-use openshifter_images::{Digest, ImageReference};
+use openshifter_images::{Digest, images_of_pod};
 use openshifter_objects::{GroupKind, Object, ObjectKey, places};
 use openshifter_refactor::{Finding, Severity};
 
@@ -168,21 +168,8 @@ async fn running(
         listed => listed?,
     };
     for pod in listed {
-        for (_, container) in places(pod.value(), "/spec/containers/*") {
-            let image = container["image"].as_str().unwrap_or_default();
-            let Ok(image) = image.parse::<ImageReference>() else {
-                continue;
-            };
-            let statuses = places(pod.value(), "/status/containerStatuses/*");
-            let digest = statuses
-                .iter()
-                .find(|(_, status)| status["name"] == container["name"])
-                .and_then(|(_, status)| status["imageID"].as_str()?.rsplit_once('@'))
-                .and_then(|(_, digest)| digest.parse().ok());
-            if let Some(digest) = digest {
-                found.push((image.to_string(), digest, pod.key()));
-            }
-        }
+        let images = images_of_pod(&pod).into_iter();
+        found.extend(images.map(|(image, digest)| (image.to_string(), digest, pod.key())));
     }
     Ok(found)
 }
